@@ -1,0 +1,7 @@
+"""`python -m opssight …`: the same as `opssight …`."""
+
+from __future__ import annotations
+
+from opssight.cli import main
+
+main()

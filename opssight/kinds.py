@@ -1,0 +1,10 @@
+"""The job kinds. One line each: settings, URLs, pages, API and docs are derived from this list.
+
+The value is the Django app of the kind; its module `kind` holds `KIND`.
+"""
+
+from __future__ import annotations
+
+KINDS: dict[str, str] = {
+    "copy": "syncs.copy",
+}

@@ -1,0 +1,124 @@
+"""`opssight connection …`: what the connections pages do, from a shell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from opssight.accounts.local import add_team_argument, local_principal, local_team
+from opssight.audit.actor import Actor, acting_as
+from opssight.core.command import Answer, OpsCommand, table
+from opssight.core.errors import InvalidInput
+from repos import connections, selectors
+from repos.management.finding import find, pairs, principal_of, secret_from
+from repos.models import Connection
+from repos.providers.base import Provider
+from repos.providers.registry import PROVIDERS, all_providers, provider_named
+
+_HOW_TO_GIVE_ONE = (
+    "A secret of the provider: NAME=-, NAME=env:VARIABLE or NAME=file:PATH, which keep it out of the "
+    "list of processes, or NAME=VALUE."
+)
+
+
+class Command(OpsCommand):
+    help = "Add, list, test and delete connections."
+
+    def arguments(self, parser: CommandParser) -> None:
+        commands = self.subcommands(parser)
+        add = self.subcommand(commands, "add", self.add, f"Add a connection. {_fields_in_words()}")
+        add.add_argument("name", help="What to call it.")
+        add.add_argument("--provider", required=True, help=f"One of: {', '.join(PROVIDERS)}.")
+        add.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="options",
+                         help="An option of the provider; again for one with several lines.")  # fmt: skip
+        add.add_argument("--secret", action="append", default=[], metavar="NAME=SOURCE", dest="secrets",
+                         help=_HOW_TO_GIVE_ONE)  # fmt: skip
+        rows = self.subcommand(commands, "list", self.list, "List connections and their health.")
+        test = self.subcommand(commands, "test", self.test, "Ask the provider who we are and what it shows.")
+        delete = self.subcommand(commands, "delete", self.delete, "Delete a connection and its secrets.")
+        delete.add_argument("--with-everything", action="store_true",
+                            help="Also when repositories or webhooks hang on it.")  # fmt: skip
+        for command in (test, delete):
+            command.add_argument("connection", help="The connection's name or id.")
+        for command in (add, rows, test, delete):
+            add_team_argument(command)
+
+    def add(self, **options: Any) -> Answer:
+        team = local_team(options["team"])
+        provider = provider_named(options["provider"])
+        given = pairs(options["secrets"], "--secret")
+        with acting_as(Actor.cli()):
+            connection = connections.create_connection(
+                local_principal(team),
+                team,
+                provider.kind,
+                options["name"],
+                _options(provider, options["options"]),
+                {name: secret_from(source, self.progress) for name, source in given},
+                local=True,
+            )
+        return Answer(
+            connection_row(connection), f"{connection.name} is added. opssight connection test tries it."
+        )
+
+    def list(self, **options: Any) -> Answer:
+        rows = [connection_row(row) for row in selectors.connections(principal_of(options))]
+        columns = ["name", "provider", "account", "state", "repositories", "sentence"]
+        return Answer({"results": rows}, table(rows, columns) if rows else "No connections yet.")
+
+    def test(self, **options: Any) -> Answer:
+        connection = find_connection(options)
+        tested = connections.test_connection(connection)
+        document = {
+            "ok": tested.ok,
+            "account": tested.identity.account if tested.identity else None,
+            "sees": tested.sees if tested.ok else None,
+            "sentences": tested.sentences,
+        }
+        if not tested.ok:
+            return Answer(document, failed=[f"{connection.name}: {line}" for line in tested.sentences])
+        return Answer(document, "\n".join(tested.sentences))
+
+    def delete(self, **options: Any) -> Answer:
+        connection = find_connection(options)
+        with acting_as(Actor.cli()):
+            connections.delete_connection(
+                principal_of(options), connection, with_everything=options["with_everything"]
+            )
+        return Answer({"deleted": connection.name}, f"{connection.name} is deleted.")
+
+
+def connection_row(row: Connection) -> dict[str, Any]:
+    names = ("id", "name", "provider", "account", "state", "sentence", "options", "last_ok_at")
+    counted = getattr(row, "repository_count", None)  # only where it was asked for
+    return {name: getattr(row, name) for name in names} | {
+        "repositories": row.repositories.count() if counted is None else counted
+    }
+
+
+def find_connection(options: dict[str, Any]) -> Connection:
+    rows = selectors.connections(principal_of(options))
+    return find(rows, options["connection"], "name", "connection", "opssight connection list")
+
+
+def _options(provider: type[Provider], given: list[str]) -> dict[str, Any]:
+    """`--set` arguments in the shape of the provider's fields; a repeated one is a list of lines."""
+    lines = {field.name for field in provider.fields if field.kind == "lines"}
+    options: dict[str, Any] = {}
+    for name, value in pairs(given, "--set"):
+        if name in lines:
+            options.setdefault(name, []).append(value)
+        elif name in options:
+            raise InvalidInput(f"--set {name} was given twice.")
+        else:
+            options[name] = value
+    return options
+
+
+def _fields_in_words() -> str:
+    found = []
+    for provider in all_providers():
+        names = [f"{'--secret' if f.is_secret else '--set'} {f.name}=…" for f in provider.fields]
+        found.append(f"{provider.kind}: {', '.join(names)}.")
+    return " ".join(found)

@@ -1,0 +1,19 @@
+"""What a team has: connections, repositories and webhooks."""
+
+from __future__ import annotations
+
+from repos.models.connection import Connection, ConnectionGrant, Credential
+from repos.models.repository import Repository, RepositoryGrant, RepositoryStatus
+from repos.models.webhook import Delivery, DeliveryBody, Webhook
+
+__all__ = [
+    "Connection",
+    "ConnectionGrant",
+    "Credential",
+    "Delivery",
+    "DeliveryBody",
+    "Repository",
+    "RepositoryGrant",
+    "RepositoryStatus",
+    "Webhook",
+]

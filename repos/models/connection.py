@@ -1,0 +1,100 @@
+"""Connections to provider instances, and their secrets."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from opssight.accounts.models import Team, TeamOwnedQuerySet
+from opssight.core.errors import ErrorClass
+from opssight.core.fields import EncryptedTextField
+from opssight.core.ids import uuid7
+
+
+class ConnectionQuerySet(TeamOwnedQuerySet):
+    def in_teams(self, team_ids: Iterable[uuid.UUID]) -> Self:
+        teams = list(team_ids)
+        shared = ConnectionGrant.objects.filter(team_id__in=teams).values("connection_id")
+        return self.filter(Q(team_id__in=teams) | Q(pk__in=shared))
+
+
+class Connection(models.Model):
+    """A link of a team to one provider instance, with its health."""
+
+    class State(models.TextChoices):
+        UNKNOWN = "unknown", "unknown"  # never asked
+        OK = "ok", "ok"
+        DEGRADED = "degraded", "degraded"  # answers, or answered lately, but not as it should
+        REAUTH = "reauth_required", "reauth required"  # the credential was refused
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="connections")
+    provider = models.CharField(max_length=20)
+    name = models.CharField(max_length=100)
+    options = models.JSONField(default=dict, blank=True)  # the provider's declared fields, never secrets
+    # made at this machine's command line, whose user may name any folder and any host
+    local = models.BooleanField(default=False, editable=False)
+    account = models.CharField(max_length=200, blank=True)  # whom the provider says we are
+    state = models.CharField(max_length=20, choices=State, default=State.UNKNOWN)
+    error_class = models.CharField(
+        max_length=20, choices=[(c.value, c.value) for c in ErrorClass], blank=True
+    )
+    sentence = models.TextField(blank=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
+    last_ok_at = models.DateTimeField(null=True, blank=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = ConnectionQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team", "name"], name="connection_name_unique"),
+            models.CheckConstraint(
+                condition=Q(state__in=["unknown", "ok", "degraded", "reauth_required"]),
+                name="connection_state",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Credential(models.Model):
+    """One encrypted secret of a connection, for one purpose (`password`, `private_key`, …)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="credentials")
+    purpose = models.CharField(max_length=30)
+    secret = EncryptedTextField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "purpose"], name="credential_purpose_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.purpose} of {self.connection_id}"
+
+
+class ConnectionGrant(models.Model):
+    """A connection shared with another team, to be seen and used for reading."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="grants")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "team"], name="connectiongrant_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.connection_id} to {self.team_id}"

@@ -1,0 +1,49 @@
+"""Addresses of the pages of connections, repositories, deliveries and webhooks."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from repos.views import connecting, connections, deliveries, files, repositories, repository, webhooks
+
+urlpatterns = [
+    path("connections/", connections.ConnectionsPage.as_view(), name="connections"),
+    path("connections/new/", connecting.NewConnection.as_view(), name="connection_new"),
+    path("connections/<uuid:connection_id>/", connections.ConnectionPage.as_view(), name="connection"),
+    path(
+        "connections/<uuid:connection_id>/edit/", connecting.EditConnection.as_view(), name="connection_edit"
+    ),
+    path("connections/<uuid:connection_id>/found/", connecting.FoundPage.as_view(), name="connection_found"),
+    path(
+        "connections/<uuid:connection_id>/test/", connections.TestConnection.as_view(), name="connection_test"
+    ),
+    path(
+        "connections/<uuid:connection_id>/delete/",
+        connections.DeleteConnection.as_view(),
+        name="connection_delete",
+    ),
+    path("repositories/", repositories.RepositoriesPage.as_view(), name="repositories"),
+    path("repositories/<uuid:repository_id>/", repository.TimelinePage.as_view(), name="repository"),
+    path("repositories/<uuid:repository_id>/files/", files.FilesPage.as_view(), name="repository_files"),
+    path("repositories/<uuid:repository_id>/refs/", repository.RefsPage.as_view(), name="repository_refs"),
+    path("repositories/<uuid:repository_id>/rules/", repository.RulesPage.as_view(), name="repository_rules"),
+    path("repositories/<uuid:repository_id>/hook/", repository.HookPage.as_view(), name="repository_hook"),
+    path("repositories/<uuid:repository_id>/look/", repository.LookNow.as_view(), name="repository_look"),
+    path(
+        "repositories/<uuid:repository_id>/ignore/",
+        repositories.IgnoreRepository.as_view(),
+        name="repository_ignore",
+    ),
+    path("deliveries/", deliveries.DeliveriesPage.as_view(), name="deliveries"),
+    path("deliveries/<uuid:delivery_id>/", deliveries.DeliveryPage.as_view(), name="delivery"),
+    path(
+        "deliveries/<uuid:delivery_id>/replay/", deliveries.ReplayDelivery.as_view(), name="delivery_replay"
+    ),
+    path("webhooks/", webhooks.WebhooksPage.as_view(), name="webhooks"),
+    path("webhooks/new/", webhooks.NewWebhook.as_view(), name="webhook_new"),
+    path("webhooks/<uuid:hook_id>/", webhooks.WebhookPage.as_view(), name="webhook"),
+    path("webhooks/<uuid:hook_id>/test/", webhooks.TestWebhook.as_view(), name="webhook_test"),
+    path("webhooks/<uuid:hook_id>/secret/", webhooks.RotateSecret.as_view(), name="webhook_secret"),
+    path("webhooks/<uuid:hook_id>/pause/", webhooks.PauseWebhook.as_view(), name="webhook_pause"),
+    path("webhooks/<uuid:hook_id>/delete/", webhooks.DeleteWebhook.as_view(), name="webhook_delete"),
+]

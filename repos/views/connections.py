@@ -1,0 +1,194 @@
+"""Connections: all of them, one of them, and what may be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from django.contrib import messages
+from django.db.models import F
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from opssight.accounts.models import Role
+from opssight.core.errors import Failure
+from opssight.web import registry
+from opssight.web.formats import format_ago
+from opssight.web.parts import Action, Crumb, Fact, Point, Teach
+from opssight.web.views import TeamPage, one_or_404
+from repos import connections, selectors
+from repos.beside import ask, forget
+from repos.models import Connection, Repository
+from repos.providers.registry import provider_named
+from repos.views.lists import health_of, page_of, repositories
+
+WAIT_SECONDS: Final = 20.0  # how long a test or a look may hold a request
+SORTS: Final[dict[str, tuple[Any, ...]]] = {
+    "name": ("name", "id"),
+    "-name": ("-name", "-id"),
+    "repositories": ("repository_count", "name"),
+    "-repositories": ("-repository_count", "name"),
+    "ok": (F("last_ok_at").asc(nulls_first=True), "name"),
+    "-ok": (F("last_ok_at").desc(nulls_last=True), "name"),
+}
+
+
+def teach(may: bool) -> Teach:
+    """What a connection is, and the way to the first one."""
+    add = Action("Connect a git server or a folder", reverse("connection_new"), icon="plus", kind="primary")
+    return Teach(
+        "Everything starts with a connection",
+        "A connection is where your repositories are: a git server, or a folder of this machine. "
+        "OpsSight lists what is there; nothing starts by itself.",
+        (add,) if may else (),
+        points=(
+            Point("See before you save", "A test shows who you are there and what it sees.", "eye"),
+            Point(
+                "Your secrets stay yours",
+                "Stored encrypted, sent to no other server, never shown again.",
+                "lock",
+            ),
+            Point("Health that is measured", "When a server refuses, you hear what hangs on it.", "watch"),
+        ),
+        command="opssight connection add",
+    )
+
+
+@dataclass(frozen=True)
+class ConnectionRow:
+    connection: Connection
+    state: str
+    word: str
+
+
+class ConnectionsPage(TeamPage):
+    """All connections of the team with their health."""
+
+    template_name = "repos/connections.html"
+
+    def crumbs(self) -> Sequence[Crumb]:
+        return [Crumb("Connections")]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        rows = selectors.connections(self.principal).filter(team=self.request.team)
+        order = SORTS.get(self.request.GET.get("sort", ""), SORTS["name"])
+        page = page_of(self.request, rows.order_by(*order))
+        may = self.principal.may(Role.ADMIN, self.request.team.pk)
+        return super().get_context_data(
+            page=page,
+            rows=[ConnectionRow(connection, *health_of(connection)) for connection in page.object_list],
+            may=may,
+            teach=teach(may) if page.paginator.count == 0 else None,
+            **kwargs,
+        )
+
+
+class OfConnection(TeamPage):
+    """A page of one connection of the team."""
+
+    @cached_property
+    def connection(self) -> Connection:
+        rows = selectors.connections(self.principal).filter(team=self.request.team)
+        return one_or_404(rows, pk=self.kwargs["connection_id"])
+
+    def crumbs(self) -> Sequence[Crumb]:
+        page = reverse("connection", args=[self.connection.pk])
+        return [Crumb("Connections", reverse("connections")), Crumb(self.connection.name, page)]
+
+    def back(self) -> HttpResponse:
+        return redirect("connection", self.connection.pk)
+
+
+class ConnectionPage(OfConnection):
+    """One connection: its health, what was brought in, what to do next."""
+
+    template_name = "repos/connection.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        state, word = health_of(self.connection)
+        rows = selectors.repositories(self.principal, state="all", connection=str(self.connection.pk))
+        may_admin = self.principal.may(Role.ADMIN, self.request.team.pk)
+        return super().get_context_data(
+            connection=self.connection,
+            label=provider_named(self.connection.provider).label,
+            state=state,
+            word=word,
+            facts=self.facts(),
+            newest=rows.filter(team=self.request.team).order_by("-id")[:10],
+            number=self.connection.repository_count,  # type: ignore[attr-defined]
+            hanging=connections.what_hangs_on(self.connection) if may_admin else [],
+            may=self.principal.may(Role.OPERATOR, self.request.team.pk),
+            may_admin=may_admin,
+            next_steps=self.next_steps() if "imported" in self.request.GET else [],
+            **kwargs,
+        )
+
+    def facts(self) -> list[Fact]:
+        connection = self.connection
+        provider = provider_named(connection.provider)
+        found = [Fact("Kind", provider.label, provider=connection.provider)]
+        if connection.account:
+            found.append(Fact("You are", connection.account))
+        for field in provider.fields:
+            value = connection.options.get(field.name)
+            if not field.is_secret and value:
+                found.append(Fact(field.label, _shown(value)))
+        stored = {row.purpose for row in connection.credentials.all()}
+        found += [Fact(f.label, "stored, encrypted") for f in provider.fields if f.name in stored]
+        found.append(Fact("Last reached", format_ago(connection.last_ok_at)))
+        found.append(Fact("Last asked", format_ago(connection.checked_at)))
+        if connection.local:
+            found.append(Fact("Made", "on the command line of this machine"))
+        return found
+
+    def next_steps(self) -> list[registry.NextStep]:
+        return [step for steps in registry.next_steps for step in steps(self.principal, self.request.team)]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        first = str(value[0])
+        return first if len(value) == 1 else f"{first} and {len(value) - 1} more"
+    return str(value)
+
+
+class TestConnection(OfConnection):
+    """Ask the provider now. The answer is waited for, but not for long."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        connection = self.connection
+        key = ("test", connection.pk)
+        forget(key)
+        answer = ask(key, 0.0, lambda: connections.test_connection(connection), wait=WAIT_SECONDS)
+        if answer.value is not None and answer.value.ok:
+            messages.success(request, f"{connection.name} works. {' '.join(answer.value.sentences)}")
+        elif answer.pending:
+            messages.warning(
+                request, f"{connection.name} has not answered yet. Its health follows when it does."
+            )
+        else:
+            said = answer.value.sentences if answer.value else [answer.sentence]
+            messages.error(request, f"{connection.name}: {' '.join(said)}")
+        return self.back()
+
+
+class DeleteConnection(OfConnection):
+    http_method_names = ["post"]
+    post_role = Role.ADMIN
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        connection = self.connection
+        number = Repository.objects.filter(connection=connection).count()
+        try:
+            connections.delete_connection(self.principal, connection, with_everything=True)
+        except Failure as failure:
+            messages.error(request, failure.sentence)
+            return self.back()
+        gone = f" with {repositories(number)} here" if number else ""
+        messages.success(request, f"{connection.name} is deleted{gone}. Nothing was changed at the server.")
+        return redirect("connections")

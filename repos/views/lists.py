@@ -1,0 +1,55 @@
+"""What the lists of this room share."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final
+
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from opssight.core.words import count
+from repos.models import Connection
+
+ROWS: Final = 50
+
+
+def page_of(request: HttpRequest, rows: QuerySet[Any]) -> Page[Any]:
+    """The page of `?page=` of the rows; the nearest one for a number that is none."""
+    return Paginator(rows, ROWS).get_page(request.GET.get("page"))
+
+
+def address_with(request: HttpRequest, **changes: str | None) -> str:
+    """This address with parts of its query changed, on the first page; None takes a part away."""
+    query = request.GET.copy()
+    for name, value in {"page": None, **changes}.items():
+        query.pop(name, None)
+        if value:
+            query[name] = value
+    return f"?{query.urlencode()}"
+
+
+def id_in(text: str) -> str:
+    """The id, or nothing where it is none."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return ""
+
+
+_HEALTH: Final = {
+    Connection.State.OK: ("ok", ""),
+    Connection.State.DEGRADED: ("degraded", ""),
+    Connection.State.REAUTH: ("reauth", ""),
+    Connection.State.UNKNOWN: ("unknown", "not asked yet"),
+}
+
+
+def health_of(connection: Connection) -> tuple[str, str]:
+    """The connection's health as a key of STATES, and a word where that needs another one."""
+    return _HEALTH[Connection.State(connection.state)]
+
+
+def repositories(number: int) -> str:
+    return count(number, "repository", "repositories")

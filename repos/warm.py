@@ -1,0 +1,83 @@
+"""Stores that a page needs, fetched beside the request.
+
+The store's locks make sure that one fetch serves all processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from opssight.core.errors import NotFound
+from repos import access
+from repos.beside import AGAIN_SECONDS, Answer, ask, forget
+from repos.git.types import RemoteRefs
+from repos.models import Repository
+
+FRESH_SECONDS = 30.0  # how long a look at the remote counts as now
+
+
+@dataclass(frozen=True)
+class Tip:
+    """The commit a branch is at, as far as this machine knows.
+
+    `oid` is empty while it was never fetched; then either it is being fetched or `sentence` says why
+    that failed.
+    """
+
+    oid: str = ""
+    fetching: bool = False
+    sentence: str = ""
+
+
+def tip(repository: Repository, branch: str, *, partial: bool = False) -> Tip:
+    """The branch's commit in this machine's store; starts a fetch when it is missing or old.
+
+    `partial`: commits and trees are enough (a target of a copy).
+    """
+    store = access.store_of(repository)
+    ref = f"refs/heads/{branch}"
+    oid = store.resolve(ref) or ""
+    key = ("tip", repository.pk, branch)
+    fetched = ask(key, FRESH_SECONDS, lambda: _fetch(repository, branch, partial=partial))
+    return Tip(oid, fetched.pending and not oid, "" if oid else fetched.sentence)
+
+
+def refs(repository: Repository, *, wait: float = 0.0) -> Answer[RemoteRefs]:
+    """What the repository has at its server now; its head, default branch and health follow."""
+    return ask(("refs", repository.pk), FRESH_SECONDS, lambda: access.look(repository), wait=wait)
+
+
+def forget_refs(repository: Repository) -> None:
+    """Look anew the next time."""
+    forget(("refs", repository.pk))
+
+
+def blobs(repository: Repository, oids: Iterable[str], *, wait: float = 2.0) -> Tip:
+    """Make sure that contents are in a store without contents; waits a moment, then says `fetching`."""
+    store = access.store_of(repository)
+    missing = store.missing(oids)
+    if not missing:
+        return Tip("here")
+    key = ("blobs", repository.pk, *sorted(missing))
+    fetched = ask(key, AGAIN_SECONDS, lambda: _prefetch(repository, list(missing)), wait=wait)
+    return Tip("" if fetched.pending or fetched.sentence else "here", fetched.pending, fetched.sentence)
+
+
+def _fetch(repository: Repository, branch: str, *, partial: bool) -> None:
+    store = access.store_of(repository)
+    remote = access.remote_of(repository)
+    refs = store.look(remote).refs
+    ref = f"refs/heads/{branch}"
+    oid = refs.get(ref.encode())
+    if oid is None:
+        if not any(name.startswith(b"refs/heads/") for name in refs):
+            raise NotFound(f"{repository.full_name} is empty: it has no branch yet.")
+        raise NotFound(f"{repository.full_name} has no branch {branch}.")
+    # the branch moved: fetch; else ask only for what the store may lack (contents)
+    want = oid if store.resolve(ref) == oid else None
+    store.fetch(remote, [f"+{ref}:{ref}"], partial=partial, want=want)
+
+
+def _prefetch(repository: Repository, oids: list[str]) -> None:
+    access.store_of(repository).prefetch(access.remote_of(repository), oids)

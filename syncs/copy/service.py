@@ -1,0 +1,156 @@
+"""Making and changing copy rules: what pages, API and commands call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from django.db import IntegrityError, transaction
+
+from opssight.accounts.models import Role, Team
+from opssight.accounts.scope import Principal, visible_to
+from opssight.audit.record import record
+from opssight.core.errors import InvalidInput
+from repos.models import Repository
+from syncs import jobs
+from syncs.copy.config import CopyConfig, to_data
+from syncs.copy.models import CopyRule, CopyTarget
+from syncs.models import Job, Run, Trigger
+
+Start = Literal["next", "now"]  # from the next change on, or the whole tree at once
+
+
+def resolve(principal: Principal, config: CopyConfig) -> CopyConfig:
+    """The config with repositories as ids. They may be given as id or as `owner/name`.
+
+    InvalidInput for every repository that is not there or that the principal may not use:
+    the source must be visible, the targets must belong to a team in which they are operator.
+    """
+    problems: list[tuple[str, str]] = []
+    source = _find(principal, config.source_repository, Role.VIEWER)
+    if source is None:
+        problems.append(
+            (
+                "source.repository",
+                f"There is no repository {config.source_repository!r} among those you can see.",
+            )
+        )
+    targets = []
+    for index, target in enumerate(config.targets):
+        found = _find(principal, target.repository, Role.OPERATOR)
+        if found is None:
+            where = f"targets[{index}].repository"
+            problems.append((where, f"There is no repository {target.repository!r} that you may write to."))
+            continue
+        branch = target.branch or found.default_branch or "main"
+        if source is not None and found.pk == source.pk and branch == config.source_branch:
+            problems.append((f"targets[{index}]", "A rule cannot write to the branch it reads from."))
+        targets.append(replace(target, repository=str(found.pk), branch=branch))
+    if not config.targets:
+        problems.append(("targets", "Add a target: where should the files go?"))
+    if problems or source is None:
+        raise InvalidInput("The rule cannot be saved yet.", problems)
+    branch = config.source_branch or source.default_branch or "main"
+    return replace(config, source_repository=str(source.pk), source_branch=branch, targets=tuple(targets))
+
+
+def _find(principal: Principal, name: str, role: Role) -> Repository | None:
+    rows = visible_to(Repository.objects.all(), principal, role)
+    try:
+        return (
+            rows.filter(pk=name).first()
+            if _is_id(name)
+            else rows.filter(full_name=name).order_by("id").first()
+        )
+    except ValueError:
+        return None
+
+
+def _is_id(name: str) -> bool:
+    return len(name.replace("-", "")) == 32 and "/" not in name
+
+
+def create_rule(
+    principal: Principal, team: Team, config: CopyConfig, *, start: Start = "next", baseline: str = ""
+) -> tuple[Job, Run]:
+    """Save a new rule and ask for its first run.
+
+    `start="now"` copies the whole tree; `"next"` remembers `baseline` (a commit of the source, else its
+    head when the run looks) and copies from the next change on.
+    """
+    config = resolve(principal, config)
+    try:
+        with transaction.atomic():
+            job = Job.objects.create(team=team, kind="copy", name=config.name, created_by=principal.user)
+            record("job.create", team_id=team.pk, target=("job", job.pk, job.name))
+            _store(principal, job, config, "")
+            return job, _first_run(job, start, baseline)
+    except IntegrityError:
+        raise _name_taken(config.name) from None
+
+
+def update_rule(
+    principal: Principal,
+    job: Job,
+    config: CopyConfig,
+    *,
+    note: str = "",
+    start: Start = "next",
+    baseline: str = "",
+) -> tuple[Job, Run | None]:
+    """Save a new version. With `start="now"` the whole tree is copied by the new rules at once."""
+    config = resolve(principal, config)
+    try:
+        with transaction.atomic():
+            if job.name != config.name:
+                job.name = config.name
+                job.save(update_fields=["name"])
+            fresh = _store(principal, job, config, note)
+            run = _first_run(job, start, baseline) if fresh or start == "now" else None
+            return job, run
+    except IntegrityError:
+        raise _name_taken(config.name) from None
+
+
+def _name_taken(name: str) -> InvalidInput:
+    sentence = f"There is already a copy rule called {name!r}. Choose another name."
+    return InvalidInput(sentence, [("name", sentence)])
+
+
+def _store(principal: Principal, job: Job, config: CopyConfig, note: str) -> bool:
+    """Version, source, targets and trigger. True when there is a target that has no state yet."""
+    jobs.add_version(principal, job, to_data(config), note)
+    rule, _ = CopyRule.objects.update_or_create(
+        job=job, defaults={"source_id": config.source_repository, "source_branch": config.source_branch}
+    )
+    kept = []
+    fresh = False
+    for target in config.targets:
+        row, created = CopyTarget.objects.get_or_create(
+            rule=rule, repository_id=target.repository, branch=target.branch
+        )
+        kept.append(row.pk)
+        fresh = fresh or created
+    rule.targets.exclude(pk__in=kept).delete()
+    _listen(job, config)
+    return fresh
+
+
+def _listen(job: Job, config: CopyConfig) -> None:
+    """Answer pushes to the source branch; look by ourselves where no webhook tells us."""
+    wanted: dict[str, Any] = {
+        "repository_id": config.source_repository,
+        "event": "Pushed",
+        "ref": config.source_branch,
+    }
+    job.triggers.exclude(**wanted).delete()
+    Trigger.objects.get_or_create(job=job, **wanted)
+    source = Repository.objects.get(pk=config.source_repository)
+    told = source.webhooks.exists() or source.connection.webhooks.filter(repository__isnull=True).exists()
+    jobs.set_poll(job, None if told else jobs.default_poll_seconds())
+
+
+def _first_run(job: Job, start: Start, baseline: str) -> Run:
+    input: dict[str, Any] = {"whole": True} if start == "now" else {"baseline": baseline}
+    because = f"version {job.version.number if job.version else 1} of the rule"
+    return jobs.start(job, Run.Trigger.MANUAL, because, input=input)

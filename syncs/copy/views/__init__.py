@@ -1,0 +1,1 @@
+"""Copy's pages."""

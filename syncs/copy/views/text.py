@@ -1,0 +1,104 @@
+"""The rule as text, and its versions: the same configuration as in the workbench."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from opssight.core.errors import InvalidInput
+from opssight.web.parts import DiffLine
+from opssight.web.views import one_or_404
+from syncs.copy.config import parse_config
+from syncs.copy.forms import Draft, Names, config_to_yaml, draft_to_yaml, read_yaml
+from syncs.copy.views.base import RulePage
+from syncs.copy.views.difflines import diff_lines
+from syncs.copy.views.looking import Looking
+from syncs.copy.views.workbench import Workbench
+from syncs.models import JobVersion
+
+ROWS = 50
+
+
+class YamlPage(Workbench):
+    """The configuration as YAML. POST brings what stands in the form, or the text to use."""
+
+    template_name = "copy/yaml.html"
+    tab = "copy_yaml"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.text_page(draft_to_yaml(self.stored_draft(), self.names))
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        text = request.POST.get("text")
+        if text is None:
+            return self.text_page(draft_to_yaml(Draft.from_post(request.POST), self.names))
+        text = text.replace("\r\n", "\n")
+        try:
+            draft = Draft.from_config(read_yaml(text, self.names), self.names)
+        except InvalidInput as error:
+            return self.text_page(text, [_with_place(*problem) for problem in error.problems])
+        do = request.POST.get("do", "")
+        self.template_name = "copy/workbench.html"
+        self.tab = "copy_rule"
+        if do in ("save-next", "save-now"):
+            return self.save(draft, Looking(), "now" if do == "save-now" else "next")
+        return self.page(draft, Looking())
+
+    def text_page(self, text: str, problems: Sequence[str] = ()) -> HttpResponse:
+        context = self.get_context_data(
+            text=text,
+            problems=problems,
+            rows=min(max(text.count("\n") + 2, 18), 40),
+            yaml_url=self.address("copy_yaml"),
+            based_on=self.request.POST.get("based_on") or self.live_number(),
+        )
+        return self.render_to_response(context, status=422 if problems else 200)
+
+
+def _with_place(where: str, sentence: str) -> str:
+    """The sentence, with its line where only the place says it: in a text that is no YAML at all."""
+    line, colon, column = where.partition(":")
+    place = f"Line {line}, column {column}: " if colon and line.isdecimal() else ""
+    return f"{place}{sentence}"
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    version: JobVersion
+    live: bool
+    chosen: bool
+    who: str
+
+
+class VersionsPage(RulePage):
+    """All versions, newest first, and what changed in the chosen one (`?version=3`)."""
+
+    template_name = "copy/versions.html"
+    tab = "copy_versions"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        job = self.saved
+        newest = list(job.versions.select_related("created_by").order_by("-number")[:ROWS])
+        wanted = self.request.GET.get("version", "")
+        chosen = one_or_404(job.versions.all(), number=wanted) if wanted else next(iter(newest), None)
+        rows = [
+            VersionRow(
+                v, v.pk == job.version_id, chosen is not None and v.pk == chosen.pk, str(v.created_by or "")
+            )
+            for v in newest
+        ]
+        lines = self._changes(chosen) if chosen else []
+        return super().get_context_data(rows=rows, chosen=chosen, lines=lines, **kwargs)
+
+    def _changes(self, version: JobVersion) -> list[DiffLine]:
+        before = self.saved.versions.filter(number__lt=version.number).order_by("-number").first()
+        old = _text(before, self.names) if before else []
+        return diff_lines(list(difflib.unified_diff(old, _text(version, self.names), lineterm="", n=3)))
+
+
+def _text(version: JobVersion, names: Names) -> list[str]:
+    return config_to_yaml(parse_config(version.config), names).splitlines()

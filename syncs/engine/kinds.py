@@ -1,0 +1,57 @@
+"""What a job kind is to the engine, and how it is found by its name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+
+from syncs.models import RunState
+
+if TYPE_CHECKING:
+    from syncs.engine.context import RunContext
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its terminal state and the one sentence that is shown everywhere."""
+
+    state: RunState
+    sentence: str
+
+
+class JobKind(ABC):
+    """One kind of job. Its code is one folder; this class is what the engine calls."""
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    summary: ClassVar[str]  # one line for pages and `job list`
+    lane: ClassVar[str] = "std"
+    page: ClassVar[str] = ""  # the name of the address of one job of this kind
+    new_page: ClassVar[str] = ""  # the name of the address where one is made
+    job_noun: ClassVar[str] = "job"  # what people call one
+    item_noun: ClassVar[str] = "item"  # what a run works through one after the other
+
+    @abstractmethod
+    def execute(self, run: RunContext) -> Outcome:
+        """Do the work of one run.
+
+        Must be safe to start again from the beginning after a kill at any point: it finds by looking
+        what was already done. Raises a `Failure` when nothing more can be done.
+        """
+
+
+@cache
+def kind_named(name: str) -> JobKind:
+    """The kind called `name`. KeyError when there is none."""
+    module = import_module(f"{settings.JOB_KINDS[name]}.kind")
+    kind: JobKind = module.KIND
+    return kind
+
+
+def all_kinds() -> list[JobKind]:
+    return [kind_named(name) for name in settings.JOB_KINDS]

@@ -1,0 +1,19 @@
+"""What happens to repositories: jobs, runs and what a run did."""
+
+from __future__ import annotations
+
+from syncs.models.job import Job, JobVersion, Trigger
+from syncs.models.run import Item, ItemState, Run, RunCause, RunLog, RunState, Worker
+
+__all__ = [
+    "Item",
+    "ItemState",
+    "Job",
+    "JobVersion",
+    "Run",
+    "RunCause",
+    "RunLog",
+    "RunState",
+    "Trigger",
+    "Worker",
+]

@@ -1,0 +1,41 @@
+"""Every provider through one suite: a new one needs a case, not tests of its own for all this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from opssight.core.errors import InvalidInput
+from repos.providers.registry import PROVIDERS, all_providers, all_schemes, provider_named, scheme_named
+from tests.repos.providers.contract import CONTRACT, Case
+
+
+@pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
+def test_folder(check: Callable[[Case], None], folder_case: Case) -> None:
+    check(folder_case)
+
+
+@pytest.mark.http_git
+@pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
+def test_plain(check: Callable[[Case], None], plain_case: Case) -> None:
+    check(plain_case)
+
+
+def test_no_provider_escapes_the_contract() -> None:
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert set(PROVIDERS) <= tested
+
+
+def test_registry() -> None:
+    assert [provider.kind for provider in all_providers()] == list(PROVIDERS)
+    assert len({provider.mark for provider in all_providers()}) == len(PROVIDERS)
+    assert [scheme.scheme for scheme in all_schemes()] == ["github", "plain"]
+
+
+def test_registry_names_what_there_is() -> None:
+    with pytest.raises(InvalidInput, match="folder, plain") as refused:
+        provider_named("sourcesafe")
+    assert refused.value.problems[0][0] == "provider"
+    with pytest.raises(InvalidInput, match="github, plain"):
+        scheme_named("folder")
