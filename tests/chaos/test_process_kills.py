@@ -15,23 +15,17 @@ from tests.instance import Instance, Process, Running
 pytestmark = pytest.mark.chaos
 
 ROLES = ["ops-tree", "ops-sentinel", "ops-worker", "ops-monitor", "ops-pusher"]
-_MAKE_JOB = """
-import django, sys
+_ASK = """
+import django, time, uuid
 django.setup()
 from opssight.accounts.local import local_team
-from syncs.models import Job, JobVersion
-job = Job.objects.create(team=local_team(), kind="probe", name="probe")
-job.version = JobVersion.objects.create(job=job, number=1, config={})
-job.save()
-"""
-_ASK = """
-import django, sys, time
-django.setup()
-from syncs.models import Job, Run
 from syncs import jobs
-from django.db import transaction
-from opssight.audit.actor import acting_as, Actor
-run = jobs.start(Job.objects.get(name="probe"), Run.Trigger.CLI, "test", input={input})
+from syncs.models import Job, JobVersion, Run
+# a job of its own: runs of one job wait for each other
+job = Job.objects.create(team=local_team(), kind="probe", name=str(uuid.uuid4()))
+job.version = JobVersion.objects.create(job=job, number=1, config={{}})
+job.save()
+run = jobs.start(job, Run.Trigger.CLI, "test", input={input})
 asked = time.monotonic()
 while {wait} and not run.finished and time.monotonic() - asked < 60:
     time.sleep(0.05)
@@ -45,7 +39,6 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     folder = tmp_path_factory.mktemp("processes")
     with Instance(folder, settings="tests.chaos.settings") as instance:
         instance.prepare()
-        instance.python(_MAKE_JOB)
         yield instance
 
 
