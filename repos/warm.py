@@ -28,6 +28,7 @@ class Tip:
     oid: str = ""
     fetching: bool = False
     sentence: str = ""
+    empty: bool = False  # the repository has no branch at all
 
 
 def tip(repository: Repository, branch: str, *, partial: bool = False) -> Tip:
@@ -40,6 +41,8 @@ def tip(repository: Repository, branch: str, *, partial: bool = False) -> Tip:
     oid = store.resolve(ref) or ""
     key = ("tip", repository.pk, branch)
     fetched = ask(key, FRESH_SECONDS, lambda: _fetch(repository, branch, partial=partial))
+    if not oid and fetched.value is False:
+        return Tip(sentence=f"{repository.full_name} is empty: it has no branch yet.", empty=True)
     return Tip(oid, fetched.pending and not oid, "" if oid else fetched.sentence)
 
 
@@ -64,7 +67,8 @@ def blobs(repository: Repository, oids: Iterable[str], *, wait: float = 2.0) -> 
     return Tip("" if fetched.pending or fetched.sentence else "here", fetched.pending, fetched.sentence)
 
 
-def _fetch(repository: Repository, branch: str, *, partial: bool) -> None:
+def _fetch(repository: Repository, branch: str, *, partial: bool) -> bool:
+    """Fetch the branch; False for a repository that has no branch at all."""
     store = access.store_of(repository)
     remote = access.remote_of(repository)
     refs = store.look(remote).refs
@@ -72,11 +76,12 @@ def _fetch(repository: Repository, branch: str, *, partial: bool) -> None:
     oid = refs.get(ref.encode())
     if oid is None:
         if not any(name.startswith(b"refs/heads/") for name in refs):
-            raise NotFound(f"{repository.full_name} is empty: it has no branch yet.")
+            return False
         raise NotFound(f"{repository.full_name} has no branch {branch}.")
     # the branch moved: fetch; else ask only for what the store may lack (contents)
     want = oid if store.resolve(ref) == oid else None
     store.fetch(remote, [f"+{ref}:{ref}"], partial=partial, want=want)
+    return True
 
 
 def _prefetch(repository: Repository, oids: list[str]) -> None:

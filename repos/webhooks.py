@@ -55,6 +55,15 @@ class Received:
 
 def receive(hook: Webhook, headers: Headers, body: bytes) -> Received:
     """Judge, store and act on one delivery. Never raises for what is in it."""
+    try:
+        return _receive(hook, headers, body)
+    except (IntegrityError, Delivery.DoesNotExist):
+        if Webhook.objects.filter(pk=hook.pk).exists():
+            raise
+        return Received(404, "", "The webhook at this address was deleted.")
+
+
+def _receive(hook: Webhook, headers: Headers, body: bytes) -> Received:
     scheme = scheme_named(hook.scheme)
     if not scheme.verify(headers, body, [hook.secret, hook.previous_secret]):
         return _unauthentic(hook, headers, body)

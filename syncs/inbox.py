@@ -19,13 +19,12 @@ from opssight.web.formats import format_ago
 from opssight.web.parts import Action, Need, WorkerLine
 from opssight.web.registry import NavEntry
 from syncs import selectors
-from syncs.models import Item, ItemState, Job, Run, RunState
+from syncs.models import BAD_ITEMS, Item, Job, Run, RunState
 
 LISTED = 20  # jobs that need somebody; more are found in the list of runs
 NAMED = 3  # failed items of a run that are named
 PATIENCE = dt.timedelta(seconds=60)  # a due run that waits longer has no worker
 
-_BAD_ITEMS = [ItemState.FAILED, ItemState.CONFLICT]
 _WORST_FIRST = (RunState.DEAD, RunState.FAILED, RunState.NEEDS_APPROVAL, RunState.PARTIAL)
 
 
@@ -64,12 +63,12 @@ def bad_runs(principal: Principal, team: Team) -> QuerySet[Run]:
         .annotate(
             last_ok=Subquery(well.values("finished_at")[:1]),
             open_run=Subquery(of_job.filter(state__in=selectors.STATE_GROUPS["open"]).values("pk")[:1]),
-            failed=Count("items", filter=Q(items__state__in=_BAD_ITEMS)),
+            failed=Count("items", filter=Q(items__state__in=BAD_ITEMS)),
         )
         .select_related("job")
         .prefetch_related(
             Prefetch(
-                "items", Item.objects.filter(state__in=_BAD_ITEMS).order_by("id")[:NAMED], to_attr="named"
+                "items", Item.objects.filter(state__in=BAD_ITEMS).order_by("id")[:NAMED], to_attr="named"
             )
         )
         .order_by("-id")

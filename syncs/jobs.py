@@ -16,7 +16,7 @@ from opssight.core.errors import Conflict, InvalidInput
 from syncs.engine import claim
 from syncs.engine.request import RunRequest, request_run
 from syncs.engine.schedule import next_time
-from syncs.models import ItemState, Job, JobVersion, Run, RunState
+from syncs.models import BAD_ITEMS, ItemState, Job, JobVersion, Run, RunState
 
 
 def _target(job: Job) -> tuple[str, uuid.UUID, str]:
@@ -121,7 +121,7 @@ def retry(run: Run, because: str, *, idempotency_key: str = "") -> Run:
     """A new run for what failed only; what succeeded is not done again."""
     if not is_retryable(run) or run.job is None:
         raise Conflict(f"This run is {run.get_state_display()}: there is nothing to retry.")
-    failed = run.items.filter(state__in=[ItemState.FAILED, ItemState.CONFLICT, ItemState.PLANNED])
+    failed = run.items.filter(state__in=[*BAD_ITEMS, ItemState.PLANNED])
     input = dict(run.input)
     if run.items.exists():
         input["only"] = list(failed.values_list("key", flat=True))

@@ -9,7 +9,7 @@ from django.db.models import Case, Count, IntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from opssight.accounts.scope import Principal, visible_to
-from syncs.models import Item, ItemState, Job, Run, RunState, Worker
+from syncs.models import BAD_ITEMS, Item, ItemState, Job, Run, RunState, Worker
 
 STATE_GROUPS: dict[str, list[str]] = {
     "open": [RunState.QUEUED, RunState.RUNNING],
@@ -44,7 +44,7 @@ def runs(
 def items(run: Run) -> QuerySet[Item]:
     """Failures first, then what waits, then what is done."""
     rank = Case(
-        When(state__in=[ItemState.FAILED, ItemState.CONFLICT], then=Value(0)),
+        When(state__in=BAD_ITEMS, then=Value(0)),
         When(state=ItemState.PLANNED, then=Value(1)),
         default=Value(2),
         output_field=IntegerField(),

@@ -14,6 +14,7 @@ _data = tempfile.mkdtemp(prefix="opssight-test-")
 atexit.register(shutil.rmtree, _data, ignore_errors=True)
 for _name in [name for name in os.environ if name.startswith("OPSSIGHT_") and "TEST" not in name]:
     del os.environ[_name]
+os.mkdir(os.path.join(_data, "static"))
 os.environ["OPSSIGHT_DATA"] = _data
 os.environ["OPSSIGHT_LOG_LEVEL"] = "warning"
 os.environ["OPSSIGHT_LEASE_SECONDS"] = "3s"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.db import IntegrityError, transaction
 
-from opssight.accounts.models import Membership, Organization, Role, Team, TeamOwnedQuerySet, User
+from opssight.accounts.models import Invitation, Membership, Organization, Role, Team, TeamOwnedQuerySet, User
 from opssight.accounts.scope import NotAllowed, Principal, visible_to
 from opssight.audit.record import record
 from opssight.core.errors import Conflict, InvalidInput, NotFound
@@ -82,6 +82,8 @@ def change_role(principal: Principal, member: Membership, role: Role) -> None:
         if before == Role.OWNER and role != Role.OWNER:
             _keep_an_owner(member)
         Membership.objects.filter(pk=member.pk).update(role=role)
+        if role < before:
+            _withdraw_invitations(member)
         _record(principal, "member.role_changed", member, {"role": [before.label, role.label]})
     member.role = role
 
@@ -97,6 +99,7 @@ def remove_member(principal: Principal, member: Membership) -> None:
             _may_give(principal, member.team, role)
         if role == Role.OWNER:
             _keep_an_owner(member)
+        _withdraw_invitations(member)
         _record(principal, "member.removed", member, {"role": role.label})
         Membership.objects.filter(pk=member.pk).delete()
 
@@ -148,6 +151,11 @@ def _may_give(principal: Principal, team: Team, role: Role) -> None:
 def _lock(team: Team) -> None:
     """Changes of a team's members come one after the other, so that two owners cannot leave at once."""
     Team.objects.select_for_update().get(pk=team.pk)
+
+
+def _withdraw_invitations(member: Membership) -> None:
+    """Who may invite no more has no open invitations: one could be for another address of theirs."""
+    Invitation.objects.filter(team_id=member.team_id, invited_by=member.user_id, accepted_at=None).delete()
 
 
 def _fresh(member: Membership) -> Membership:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
-
 from django.contrib import admin, messages
 from django.contrib.auth import views as auth
 from django.contrib.auth.decorators import login_required
@@ -21,6 +19,7 @@ from opssight.accounts.forms import SigninForm
 from opssight.accounts.middleware import TEAM_KEY, principal_of
 from opssight.accounts.teams import visible_teams
 from opssight.audit.record import record
+from opssight.core.ids import as_uuid
 
 
 class SigninView(auth.LoginView):
@@ -69,7 +68,7 @@ class PasswordView(auth.PasswordChangeView):
 def switch_team(request: HttpRequest) -> HttpResponse:
     """Work in another of one's teams from now on; back to where one came from."""
     teams = visible_teams(principal_of(request))
-    team = get_object_or_404(teams, pk=_uuid(request.POST.get("team", "")))
+    team = get_object_or_404(teams, pk=as_uuid(request.POST.get("team", "")))
     request.session[TEAM_KEY] = str(team.pk)
     back = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(back, {request.get_host()}, require_https=request.is_secure())
@@ -81,11 +80,3 @@ def _record(request: HttpRequest, action: str) -> None:
     user = principal.user
     target = ("user", user.pk, user.email)
     record(action, actor=principal.actor, team_id=user.personal_team.pk, target=target)
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    """The id that `text` is; the look-up finds nothing for None."""
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None

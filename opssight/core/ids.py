@@ -16,6 +16,14 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(int=(head << 64) | (0b10 << 62) | secrets.randbits(62))
 
 
+def as_uuid(text: str) -> uuid.UUID | None:
+    """The id that `text` is; a look-up by None finds nothing."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
 def first_id(at: dt.datetime) -> uuid.UUID:
     """The smallest id that may have been made at `at`: what came since is a range of the primary key."""
     return uuid.UUID(int=int(at.timestamp() * 1_000) << 80)

@@ -16,7 +16,7 @@ from opssight.core.clock import now
 from opssight.health import source_names, uptime_seconds
 from opssight.metrics import numbers
 from repos.models import Delivery, Repository
-from syncs.models import ItemState, Trigger
+from syncs.models import BAD_ITEMS, ItemState, Trigger
 
 _Verdict = Delivery.Verdict
 _FAILED = (_Verdict.UNAUTHENTIC, _Verdict.UNREADABLE, _Verdict.ERROR)
@@ -96,7 +96,7 @@ def _webhooks(deliveries: numbers.Rows, answers: numbers.Rows) -> dict[str, Any]
 
 def _files(items: numbers.Rows) -> dict[str, Any]:
     done = [row["result"] for row in items if row["state"] in (ItemState.DONE, ItemState.SKIPPED)]
-    failed = [row for row in items if row["state"] in (ItemState.FAILED, ItemState.CONFLICT)]
+    failed = [row for row in items if row["state"] in BAD_ITEMS]
     uploaded = _sum(result.get("files") for result in done)
     equal = _sum(result.get("equal") for result in done)
     # how many files a target that failed before its plan would have got is not known

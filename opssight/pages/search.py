@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
+from opssight.core.ids import as_uuid
 from opssight.web.formats import format_ago
 from opssight.web.parts import Crumb
 from opssight.web.views import TeamPage
@@ -60,7 +60,7 @@ class SearchPage(TeamPage):
         text = request.GET.get("q", "").strip()[:200].replace("\0", "")
         groups = self.groups(text) if text else []
         hits = [hit for group in groups for hit in group.hits]
-        if len(hits) == 1 and _whole_id(text):
+        if len(hits) == 1 and as_uuid(text):
             return HttpResponseRedirect(hits[0].url)
         context = self.get_context_data(text=text, groups=groups, more=_more(text))
         return self.render_to_response(context)
@@ -108,24 +108,17 @@ class SearchPage(TeamPage):
 def _named(field: str, text: str) -> Q:
     """Every word is in the name; or the text is the whole id."""
     words = Q(*((f"{field}__icontains", word) for word in text.split()))
-    whole = _whole_id(text)
+    whole = as_uuid(text)
     return words | Q(pk=whole) if whole else words
 
 
 def _by_id(text: str) -> Q | None:
     """The whole id, or its last digits as pages show them. None for what can be no id."""
-    whole = _whole_id(text)
+    whole = as_uuid(text)
     if whole:
         return Q(pk=whole)
     part = text.lower().removeprefix("#")
     return Q(pk__endswith=part) if _PART_OF_ID.fullmatch(part) else None
-
-
-def _whole_id(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
 
 
 def _first(rows: QuerySet[Any]) -> Iterable[Any]:

@@ -112,9 +112,14 @@ def _ticks(start: dt.datetime, end: dt.datetime, across: Across, step: int) -> I
     while hour <= end:
         at = across(hour)
         if hour.hour % step == 0 and at >= 0:
-            text = "24:00" if at >= 99.9 and hour.hour == 0 else f"{hour:%H:%M}"
-            yield at, Tick(percent(at), text, "end" if at > 97 else "middle")
+            yield at, Tick(percent(at), _tick_text(hour, at, step), "end" if at > 97 else "middle")
         hour += dt.timedelta(hours=1)
+
+
+def _tick_text(hour: dt.datetime, at: float, step: int) -> str:
+    if step >= 24:
+        return f"{hour:%a} {hour.day}"
+    return "24:00" if at >= 99.9 and hour.hour == 0 else f"{hour:%H:%M}"
 
 
 def lane_words(lane: Lane) -> str:

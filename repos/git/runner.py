@@ -56,6 +56,7 @@ _CONFIG = """\
 \tshowSignature = false
 """
 
+_MOST_SAID = 256_000_000  # bytes of a list of references: some three million
 _GUARD = ["/bin/sh", "-c", "read -r _; kill -9 0"]
 
 
@@ -153,7 +154,7 @@ class Git:
             with self._child(argv, env, fds, guarded=True) as child:
                 try:
                     pieces = serve(child, stdin, reader, self.watch, self.stall_seconds)
-                    stdout = b"".join(pieces)
+                    stdout = _joined(pieces, remote.name)
                 except StalledChild:
                     child.kill()
                     raise Stalled(_stalled(remote.name, self.stall_seconds)) from None
@@ -336,6 +337,16 @@ def _command(args: Sequence[str]) -> str:
 
 def _with_signal(stderr: str, code: int) -> str:
     return f"{stderr}\ndied of signal {-code}".strip() if code < 0 else stderr
+
+
+def _joined(pieces: Iterable[bytes], name: str) -> bytes:
+    """What a server made git write, as long as that is not without end."""
+    stdout = bytearray()
+    for piece in pieces:
+        stdout += piece
+        if len(stdout) > _MOST_SAID:
+            raise PermanentFailure(f"{name} lists more references than OpsSight reads. Delete some there.")
+    return bytes(stdout)
 
 
 def _stalled(name: str, seconds: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from django.db.models import Model, Q, QuerySet
 from opssight.accounts.local import local_principal, local_team
 from opssight.accounts.scope import Principal
 from opssight.core.errors import InvalidInput, NotFound
+from opssight.core.ids import as_uuid
 
 Row = TypeVar("Row", bound=Model)
 
@@ -31,20 +31,12 @@ def principal_of(options: dict[str, Any]) -> Principal:
 def find(rows: QuerySet[Row], wanted: str, field: str, what: str, command: str) -> Row:
     """The one row with this id or this `field`. NotFound says which command lists them."""
     named = Q(**{field: wanted})
-    found = list(rows.filter(named | Q(pk=wanted) if is_uuid(wanted) else named)[:2])
+    found = list(rows.filter(named | Q(pk=as_uuid(wanted)))[:2])
     if not found:
         raise NotFound(f"There is no {what} {wanted!r}. {command} shows what there is.")
     if len(found) > 1:
         raise InvalidInput(f"There are several called {wanted!r}. Give the id that {command} --json shows.")
     return found[0]
-
-
-def is_uuid(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def pairs(texts: Sequence[str], option: str) -> list[tuple[str, str]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any, Final
 
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from opssight.core.ids import as_uuid
 from opssight.core.words import count
 from repos.models import Connection
 
@@ -32,10 +32,7 @@ def address_with(request: HttpRequest, **changes: str | None) -> str:
 
 def id_in(text: str) -> str:
     """The id, or nothing where it is none."""
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        return ""
+    return str(as_uuid(text) or "")
 
 
 _HEALTH: Final = {

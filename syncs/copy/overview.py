@@ -19,7 +19,7 @@ from repos.models import Repository, RepositoryStatus
 from syncs.copy.models import CopyRule, CopyTarget
 from syncs.copy.status import LANE
 from syncs.copy.views.rules import is_at
-from syncs.models import Item, ItemState, Job, Run, RunState
+from syncs.models import BAD_ITEMS, Item, Job, Run, RunState
 
 
 def rule_count(team: Team) -> int:
@@ -188,8 +188,7 @@ def _failed_targets(jobs: set[UUID]) -> set[str]:
     """The targets that failed in the newest finished run of their rule."""
     ended = Run.objects.filter(job=OuterRef("pk")).exclude(state__in=[RunState.QUEUED, RunState.RUNNING])
     newest = Job.objects.filter(pk__in=jobs).annotate(last=Subquery(ended.order_by("-id").values("pk")[:1]))
-    bad = [ItemState.FAILED, ItemState.CONFLICT]
-    rows = Item.objects.filter(run__in=newest.values("last"), state__in=bad)
+    rows = Item.objects.filter(run__in=newest.values("last"), state__in=BAD_ITEMS)
     return set(rows.values_list("key", flat=True))
 
 

@@ -108,8 +108,7 @@ def _live_wants(
 
 def _target(repository: Repository, flow: Flow, wants: _Wants, live: _Wants | None) -> TargetPreview:
     tip = warm.tip(repository, flow.target_branch, partial=True)
-    empty = not tip.oid and "is empty" in tip.sentence
-    if not tip.oid and not empty:
+    if not tip.oid and not tip.empty:
         return TargetPreview(repository, flow.target_branch, fetching=tip.fetching, sentence=tip.sentence)
     there = target_files(repository.pk, tip.oid) if tip.oid else {}
     return TargetPreview(
@@ -119,7 +118,7 @@ def _target(repository: Repository, flow: Flow, wants: _Wants, live: _Wants | No
         there,
         _planned(wants, repository.pk, tip.oid),
         _planned(live, repository.pk, tip.oid) if live else None,
-        empty=empty,
+        empty=tip.empty,
     )
 
 

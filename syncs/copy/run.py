@@ -25,7 +25,7 @@ from syncs.engine import claim
 from syncs.engine.context import RunContext
 from syncs.engine.kinds import Outcome
 from syncs.engine.runner import TryAgain
-from syncs.models import Item, ItemState, Run, RunState
+from syncs.models import BAD_ITEMS, Item, ItemState, Run, RunState
 
 
 @dataclass
@@ -233,7 +233,7 @@ def summary(run: Run) -> str:
     items: QuerySet[Item] = run.items.all()
     rows = list(items)
     done = [item for item in rows if item.state == ItemState.DONE]
-    failed = [item for item in rows if item.state in (ItemState.FAILED, ItemState.CONFLICT)]
+    failed = [item for item in rows if item.state in BAD_ITEMS]
     files = max((item.result.get("files", 0) for item in done), default=0)
     took = ""
     if run.started_at is not None:

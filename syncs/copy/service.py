@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal, visible_to
 from opssight.audit.record import record
-from opssight.core.errors import InvalidInput
+from opssight.core.errors import InvalidInput, NotFound
+from opssight.core.ids import as_uuid
 from repos.models import Repository
 from syncs import jobs
 from syncs.copy.config import CopyConfig, to_data
@@ -27,20 +29,17 @@ def resolve(principal: Principal, config: CopyConfig) -> CopyConfig:
     the source must be visible, the targets must belong to a team in which they are operator.
     """
     problems: list[tuple[str, str]] = []
-    source = _find(principal, config.source_repository, Role.VIEWER)
-    if source is None:
-        problems.append(
-            (
-                "source.repository",
-                f"There is no repository {config.source_repository!r} among those you can see.",
-            )
-        )
+    source = None
+    try:
+        source = _find(principal, config.source_repository, Role.VIEWER)
+    except NotFound as failure:
+        problems.append(("source.repository", failure.sentence))
     targets = []
     for index, target in enumerate(config.targets):
-        found = _find(principal, target.repository, Role.OPERATOR)
-        if found is None:
-            where = f"targets[{index}].repository"
-            problems.append((where, f"There is no repository {target.repository!r} that you may write to."))
+        try:
+            found = _find(principal, target.repository, Role.OPERATOR)
+        except NotFound as failure:
+            problems.append((f"targets[{index}].repository", failure.sentence))
             continue
         branch = target.branch or found.default_branch or "main"
         if source is not None and found.pk == source.pk and branch == config.source_branch:
@@ -54,20 +53,16 @@ def resolve(principal: Principal, config: CopyConfig) -> CopyConfig:
     return replace(config, source_repository=str(source.pk), source_branch=branch, targets=tuple(targets))
 
 
-def _find(principal: Principal, name: str, role: Role) -> Repository | None:
+def _find(principal: Principal, name: str, role: Role) -> Repository:
+    """The one repository with this id or name. NotFound where there is none, or are several."""
     rows = visible_to(Repository.objects.all(), principal, role)
-    try:
-        return (
-            rows.filter(pk=name).first()
-            if _is_id(name)
-            else rows.filter(full_name=name).order_by("id").first()
-        )
-    except ValueError:
-        return None
-
-
-def _is_id(name: str) -> bool:
-    return len(name.replace("-", "")) == 32 and "/" not in name
+    found: list[Repository] = list(rows.filter(Q(full_name=name) | Q(pk=as_uuid(name))).order_by("id")[:2])
+    if len(found) > 1:
+        raise NotFound(f"Several repositories are called {name!r}. Give the id of the one you mean.")
+    if not found:
+        right = "you may write to" if role == Role.OPERATOR else "you can see"
+        raise NotFound(f"There is no repository {name!r} that {right}.")
+    return found[0]
 
 
 def create_rule(

@@ -7,7 +7,7 @@ from opssight.core.words import count
 from repos.models import Repository, RepositoryStatus
 from syncs.copy.models import CopyRule, CopyTarget
 from syncs.copy.transfer import Source
-from syncs.models import Item, ItemState, Run
+from syncs.models import BAD_ITEMS, Item, Run
 
 LANE = "copy"
 
@@ -21,7 +21,7 @@ def update(rule: CopyRule, source: Source, run: Run) -> None:
         CopyTarget.objects.filter(rule__source=rule.source, rule__job__enabled=True).select_related("state")
     )
     at_head = [t for t in targets if hasattr(t, "state") and t.state.source_oid == source.head]
-    failed = Item.objects.filter(run=run, state__in=[ItemState.FAILED, ItemState.CONFLICT]).count()
+    failed = Item.objects.filter(run=run, state__in=BAD_ITEMS).count()
     behind = _behind(targets, source)
     state = "failed" if failed else ("fresh" if len(at_head) == len(targets) else "behind")
     RepositoryStatus.objects.update_or_create(

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
+from django.db.models import Count, DateTimeField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
@@ -49,17 +49,27 @@ def claimable(lanes: Sequence[str]) -> QuerySet[Run]:
 def claim(worker: Worker, lanes: Sequence[str]) -> Run | None:
     """Take the next due run with a fresh lease, or None when nothing is due.
 
+    A team that has half of this worker's slots waits for the others; no slot stays empty for that.
     One transaction: on PostgreSQL the row is locked with SKIP LOCKED, on SQLite the transaction is
     IMMEDIATE. A second run of the same lock that slips in is refused by the unique index.
     """
     for _ in range(5):
         try:
             with transaction.atomic():
-                run = claimable(lanes).select_for_update(skip_locked=True, of=("self",)).first()
+                due = claimable(lanes).select_for_update(skip_locked=True, of=("self",))
+                full = _full_teams(worker)
+                run = due.exclude(team__in=full).first() or (due.first() if full else None)
                 return run and _take(run, worker)
         except IntegrityError:
             continue
     return None
+
+
+def _full_teams(worker: Worker) -> list[uuid.UUID]:
+    """Teams that use half of the worker's slots or more."""
+    running = Run.objects.filter(worker=worker, state=RunState.RUNNING).values("team").order_by()
+    share = max(worker.slots // 2, 1)
+    return [row["team"] for row in running.annotate(used=Count("id")) if row["used"] >= share]
 
 
 def _take(run: Run, worker: Worker) -> Run:

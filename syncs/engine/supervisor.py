@@ -43,7 +43,8 @@ class Supervisor:
         )
         self._tree: subprocess.Popen[bytes] | None = None
         self._tree_started = 0.0
-        self._failures = 0
+        self._failures = 0  # trees in a row that ended before they answered a bell
+        self._answered = False
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._ticked = time.monotonic()
@@ -114,7 +115,9 @@ class Supervisor:
         busy = Run.objects.filter(worker=self.worker, state=RunState.RUNNING).count()
         idle = self.worker.slots - busy
         due = claim.due_count(self.worker.lanes)
-        unanswered = max(queue.bells(self.worker.pk) - busy, 0)
+        rung = queue.bells(self.worker.pk)
+        self._answered = self._answered or not rung
+        unanswered = max(rung - busy, 0)
         queue.ring(self.worker.pk, max(min(due, idle) - unanswered, 0))
         self._notice_deadlock(stuck=bool(due and idle > 0 and unanswered))
 
@@ -131,6 +134,8 @@ class Supervisor:
     # --- the tree -----------------------------------------------------------------------------
 
     def _start_tree(self) -> None:
+        self._answered = False
+        queue.ring(self.worker.pk, 1)  # answering it shows that the tree got to work
         environ = {
             **os.environ,
             "Q_CLUSTER_NAME": self.worker.pk.hex,
@@ -153,15 +158,15 @@ class Supervisor:
         pause = min(0.2 * 2**self._failures, 10.0)
         if lived < pause:
             return
-        # one that got to work was killed; one that ended at once will probably end again
-        self._failures = self._failures + 1 if lived < 3 + pause else 0
         logger.error(
             "the worker tree ended (status %s) after %.1f s; starting it again", self._tree.returncode, lived
         )
         _kill_group(self._tree.pid)
         with transaction.atomic():
             queue.forget_bells(self.worker.pk)
-        claim.give_back(self.worker, crashed=True)
+        worked = claim.give_back(self.worker, crashed=True) or self._answered
+        # one that got to work was killed; one that did not will probably end again
+        self._failures = 0 if worked else self._failures + 1
         self._start_tree()
 
     def _shut_down(self) -> None:

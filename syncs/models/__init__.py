@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from syncs.models.job import Job, JobVersion, Trigger
-from syncs.models.run import Item, ItemState, Run, RunCause, RunLog, RunState, Worker
+from syncs.models.run import BAD_ITEMS, Item, ItemState, Run, RunCause, RunLog, RunState, Worker
 
 __all__ = [
+    "BAD_ITEMS",
     "Item",
     "ItemState",
     "Job",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -34,6 +36,10 @@ class ItemState(models.TextChoices):
     SKIPPED = "skipped", "skipped"
     FAILED = "failed", "failed"
     CONFLICT = "conflict", "conflict"
+
+
+BAD_ITEMS: Final = (ItemState.FAILED, ItemState.CONFLICT)
+"""What a person has to look at, and a retry does again."""
 
 
 class Worker(models.Model):

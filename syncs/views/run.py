@@ -26,7 +26,7 @@ from opssight.web.views import TeamPage, no_change, one_or_404
 from repos.models import Delivery
 from syncs import jobs, selectors
 from syncs.engine.progress import read_log
-from syncs.models import ItemState, Run
+from syncs.models import BAD_ITEMS, ItemState, Run
 from syncs.views import run_parts
 from syncs.views.run_log import LogView
 
@@ -90,7 +90,7 @@ class RunView(TeamPage):
         }
 
     def _cards(self) -> list[FailureCard]:
-        bad = self.run.items.filter(state__in=run_parts.BAD_ITEMS)
+        bad = self.run.items.filter(state__in=BAD_ITEMS)
         classes = dict(bad.order_by().values_list("error_class").annotate(n=Count("pk")))
         failed = list(bad.select_related("repository").order_by("id")[:SAMPLE]) if classes else []
         return run_parts.failure_cards(self.run, failed, classes, self.may_write)

@@ -23,7 +23,6 @@ from syncs.engine.kinds import JobKind, kind_named
 from syncs.models import Item, ItemState, Run, RunState
 
 BAD_RUNS: Final = (RunState.PARTIAL, RunState.FAILED, RunState.DEAD)
-BAD_ITEMS: Final = (ItemState.FAILED, ItemState.CONFLICT)
 EARLIER: Final = 24  # runs in the chart
 NAMED: Final = 3  # items that a card names
 

@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from uuid import UUID
 
 from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from opssight.core.ids import as_uuid
 from opssight.web.parts import Action, Choice, Crumb, Point, Teach
 from opssight.web.views import TeamPage, no_change, page_of
 from syncs import selectors
@@ -65,7 +65,7 @@ class Chosen:
         given = request.GET
         names = {"state": "state", "kind": "kind", "trigger": "trigger", "text": "q", "job": "job"}
         chosen = {field: given.get(name, "").strip()[:200] for field, name in names.items()}
-        return cls(**{**chosen, "job": _uuid(chosen["job"])})
+        return cls(**{**chosen, "job": str(as_uuid(chosen["job"]) or "")})
 
     @property
     def narrowed(self) -> bool:
@@ -188,11 +188,3 @@ def _row(run: Run) -> RunRow:
 def _digest(rows: Sequence[RunRow]) -> str:
     said = "\n".join(f"{row.run.pk} {row.run.state} {row.sentence}" for row in rows)
     return hashlib.sha256(said.encode()).hexdigest()[:12]
-
-
-def _uuid(text: str) -> str:
-    """The id, or nothing where it is none."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return ""

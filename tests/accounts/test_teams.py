@@ -168,6 +168,24 @@ def test_an_invitation_ends_by_time_by_withdrawal_and_by_a_newer_one() -> None:
     assert first.pk != second.pk
 
 
+@pytest.mark.parametrize("how", ["removed", "demoted"])
+def test_open_invitations_end_with_the_right_to_invite(how: str) -> None:
+    owner = make_user()
+    team = make_team(owner)
+    admin, membership = member(team, Role.ADMIN)
+    _, secret = invitations.invite(of(admin), team, "second@example.org", Role.ADMIN)
+    _, other = invitations.invite(of(owner), team, "third@example.org", Role.VIEWER)
+
+    if how == "removed":
+        teams.remove_member(of(owner), membership)
+    else:
+        teams.change_role(of(owner), membership, Role.OPERATOR)
+
+    with pytest.raises(NotFound):
+        invitations.opened(secret)
+    assert invitations.opened(other).email == "third@example.org"
+
+
 def test_an_invitation_never_lowers_a_role() -> None:
     user = make_user()
     team = make_team(user)

@@ -61,7 +61,7 @@ def connect(page: Page, root: Path) -> None:
     tested = page.locator("#tested")
     page.get_by_role("button", name="Test", exact=True).click()
     expect(tested).to_contain_text("2 repositories", timeout=SECONDS)
-    folder = page.get_by_label("Folder", exact=True)
+    folder = page.get_by_role("textbox", name="Folder", exact=True)
     folder.fill("/etc")
     page.get_by_role("button", name="Test", exact=True).click()
     expect(tested).to_contain_text("/etc is not below an allowed folder.")

@@ -414,6 +414,16 @@ def test_an_integrity_error_of_something_else_is_not_a_duplicate(
         webhooks.receive(hook, headers, PUSH)
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("authentic", [True, False])
+def test_a_webhook_that_is_deleted_meanwhile_answers_404(hook: Webhook, *, authentic: bool) -> None:
+    headers = github_headers(PUSH if authentic else b"another body")
+    Webhook.objects.filter(pk=hook.pk).delete()
+    received = webhooks.receive(hook, headers, PUSH)
+    assert (received.status, received.sentence) == (404, "The webhook at this address was deleted.")
+    assert not Delivery.objects.exists()
+
+
 # --- replay --------------------------------------------------------------------------------------
 
 

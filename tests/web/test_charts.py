@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import pytest
 from hypothesis import given, strategies as st
@@ -149,3 +150,10 @@ def test_restore_points_are_spread_evenly_and_notes_take_turns() -> None:
     assert [point.anchor for point in drawn] == ["start", "middle", "middle", "end"]
     assert [point.note_y for point in drawn if point.mark.note] == [-37, -53, -37]
     assert snapshot_line([SnapshotMark(DAY)])[0].x == "2%"
+
+
+def test_the_ticks_of_a_week_name_the_days() -> None:
+    chart = lanes_chart([Lane("Copy", [])], DAY, DAY + dt.timedelta(days=7), DAY, step_hours=24)
+    first = chart.ticks[0].text
+    assert len({tick.text for tick in chart.ticks}) == len(chart.ticks) >= 6
+    assert re.fullmatch(r"[A-Z][a-z]{2} \d+", first)

@@ -11,8 +11,9 @@ from opssight.audit.actor import Actor, acting_as
 from opssight.core.command import Answer, OpsCommand, table, typed
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import NotFound
+from opssight.core.ids import as_uuid
 from repos import selectors, webhooks
-from repos.management.finding import is_uuid, principal_of
+from repos.management.finding import principal_of
 from repos.models import Delivery
 
 
@@ -73,7 +74,8 @@ def delivery_row(row: Delivery) -> dict[str, Any]:
 def _find_delivery(options: dict[str, Any]) -> Delivery:
     wanted = options["delivery"]
     rows = selectors.deliveries(principal_of(options))
-    found = rows.filter(pk=wanted).first() if is_uuid(wanted) else None
+    wanted_id = as_uuid(wanted)
+    found = rows.filter(pk=wanted_id).first() if wanted_id else None
     if found is None:
         raise NotFound(f"There is no delivery {wanted!r}. opssight delivery list --json shows their ids.")
     return found

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from opssight.core.errors import InvalidInput, NotFound
-from repos.git import generation
+from opssight.core.errors import InvalidInput, NotFound, PermanentFailure
+from repos.git import generation, runner
 from repos.git.errors import (
     DiskFull,
     ForeignOwner,
@@ -45,6 +45,15 @@ def test_look(store: Store, source: Bare, source_remote: Remote) -> None:
     assert seen.heads == {b"refs/heads/main": one}
     cheap = store.look(source_remote, head=False)
     assert (cheap.refs, cheap.head) == (seen.refs, None)
+
+
+def test_a_server_that_lists_without_end_is_left(
+    store: Store, source: Bare, source_remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.commit({b"a": b"1"})
+    monkeypatch.setattr(runner, "_MOST_SAID", 10)
+    with pytest.raises(PermanentFailure, match="more references than OpsSight reads"):
+        store.look(source_remote)
 
 
 def test_look_at_an_empty_repository_and_a_detached_head(

@@ -62,6 +62,18 @@ def test_priority_first_then_the_oldest() -> None:
 
 
 @pytest.mark.django_db
+def test_a_team_with_many_runs_leaves_room_for_the_others() -> None:
+    busy, late = make_team(), make_team()
+    first, second, third = (ask(make_job(busy)) for _ in range(3))
+    other = ask(make_job(late))
+    worker = make_worker(slots=2)
+
+    order = [claim.claim(worker, LANES) for _ in range(4)]
+
+    assert [run and run.pk for run in order] == [first.pk, other.pk, second.pk, third.pk]
+
+
+@pytest.mark.django_db
 def test_two_runs_of_one_job_never_run_at_once() -> None:
     job = make_job(make_team())
     first, second = ask(job), ask(job)

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import time
 
 import pytest
 from django.db.models.functions import Now
 
 from opssight.core.clock import now
-from syncs.engine import claim, housekeeping, supervisor
+from syncs.engine import claim, housekeeping, queue, supervisor
 from syncs.engine.request import RunRequest, request_run
 from syncs.models import Run, RunLog, RunState, Worker
 from tests.factories import make_job, make_team, make_worker
@@ -34,6 +35,36 @@ def test_pruning_takes_what_is_past_its_time_and_leaves_the_rest() -> None:
     assert list(RunLog.objects.values_list("run", flat=True)) == [fresh.pk]
     assert Worker.objects.count() == 1
     assert not Run.objects.filter(pk=ancient.pk).exists()
+
+
+def test_a_tree_that_ends_at_once_is_started_again_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watching = supervisor.Supervisor(["std"], slots=1)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    watching._start_tree()
+    ends = time.monotonic() + 3
+    while time.monotonic() < ends:
+        watching._mind_tree()
+        time.sleep(0.01)
+
+    assert caplog.text.count("starting it again") == 3  # after 0.2, 0.4, 0.8 s; the next one at 3 s
+
+
+def test_a_tree_that_worked_is_started_again_at_once_each_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watching = supervisor.Supervisor(["std"], slots=1)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    watching._start_tree()
+    ends = time.monotonic() + 3
+    while time.monotonic() < ends:
+        queue.forget_bells(watching.worker.pk)  # as if it had answered
+        watching._ring()
+        watching._mind_tree()
+        time.sleep(0.01)
+
+    assert caplog.text.count("starting it again") > 6
 
 
 def test_after_a_sleep_of_the_machine_leases_get_a_full_lease_more(monkeypatch: pytest.MonkeyPatch) -> None:
