@@ -130,7 +130,8 @@ class Children:
         path = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
         self._processes[arguments] = subprocess.Popen(
             [sys.executable, "-m", "opssight", *arguments, "--parent", str(os.getpid())],
-            env={**os.environ, "PYTHONPATH": path},
+            # a terminal that somebody watches gets what is wrong; the rest is on the pages
+            env={"OPSSIGHT_LOG_LEVEL": "warning", **os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is ours to pass on
         )

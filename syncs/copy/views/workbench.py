@@ -171,7 +171,7 @@ class Workbench(RulePage):
             job, run = service.update_rule(self.principal, self.job, config, start=start, baseline=oid)
         number = job.version.number if job.version else 1
         if start == "now" and run is not None:
-            messages.success(self.request, f"Saved as version {number}. This is its first run.")
+            messages.success(self.request, f"Saved as version {number}. This run copies all of it.")
             return HttpResponseRedirect(run_url(run))
         sentence = f"Saved as version {number}. Files are copied from the next push to {{}} on."
         messages.success(self.request, format_html(sentence, config.source_branch))
