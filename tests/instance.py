@@ -178,17 +178,18 @@ class Instance:
         `web` and `up` listen on a free port, see `Running.url`. AssertionError with the log when the
         process ends before, or is not ready in time.
         """
-        url = ""
+        url, env = "", self.env
         if command in ("web", "up"):
             port = free_port()
             url = f"http://127.0.0.1:{port}"
             arguments = (*arguments, "--port", str(port))
+            env = {"OPSSIGHT_PUBLIC_URL": url, **env}
         log_path = self.folder / f"{command}-{len(self._started) + 1}.log"
         with log_path.open("wb") as log:
             popen = subprocess.Popen(
                 [sys.executable, "-m", "opssight", command, *arguments],
                 cwd=self.folder,
-                env=self.env,
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
