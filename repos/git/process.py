@@ -103,7 +103,8 @@ def serve(
         while open_fds:
             if watch.stopped() and not child.killed.is_set():
                 child.kill()
-            ready = [key.fd for key, _ in selector.select(TICK)]
+            gone = process.poll() is not None  # asked first: what it wrote last is then there to be read
+            ready = [key.fd for key, _ in selector.select(0 if gone else TICK)]
             for fd in ready:
                 if fd not in open_fds:
                     feeder.write(selector)
@@ -117,7 +118,7 @@ def serve(
                 else:
                     yield data
                 moved = time.monotonic()
-            if not ready and process.poll() is not None:
+            if not ready and gone:
                 break  # git is gone; what still holds its pipes is killed with the group
             if stall_seconds is not None and time.monotonic() - moved > stall_seconds:
                 raise StalledChild
