@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import DatabaseError, connection as database, transaction
@@ -20,20 +21,26 @@ from django.db import DatabaseError, connection as database, transaction
 from opssight.accounts.local import local_team
 from opssight.accounts.models import AllowedHost
 from opssight.core.clock import now
+from opssight.core.env import Env
 from opssight.core.errors import ErrorClass, Failure, InvalidInput, NotFound
-from opssight.core.outbound import AddressRefused, AllowedTarget, Policy
+from opssight.core.outbound import Address, AddressRefused, AllowedTarget, Policy
+from opssight.core.outbound_http import Client, client
 from opssight.notices.models import Severity
 from opssight.notices.outbox import report
+from repos.etags import DatabaseEtags
 from repos.git.fetching import look as look_at
 from repos.git.remote import Remote
 from repos.git.runner import Git
 from repos.git.store import Store, Stores
 from repos.git.types import RemoteRefs
+from repos.limits import DatabaseLimiter
 from repos.models import Connection, Repository
 from repos.providers.base import Provider
 from repos.providers.folder.provider import FolderProvider
+from repos.providers.http import Wire
 from repos.providers.registry import provider_named
 from repos.providers.types import Context
+from repos.providers.wire import Etags, Limiter, NoEtags, NoLimiter
 
 _ANYWHERE = (AllowedTarget("*", "0.0.0.0/0"), AllowedTarget("*", "::/0"))
 _SEVERITY = {
@@ -41,6 +48,8 @@ _SEVERITY = {
     Connection.State.DEGRADED: Severity.WARNING,
     Connection.State.REAUTH: Severity.ERROR,
 }
+_API_SECONDS = 30.0
+_API_BYTES = 64_000_000  # of one answer
 _OK_EVERY_SECONDS = 60  # how often "still fine" is written down
 
 
@@ -71,16 +80,28 @@ def policy() -> Policy:
 
 
 def provider_for(
-    kind: str, options: Mapping[str, Any], secrets: Mapping[str, str], *, trusted: bool = False
+    kind: str,
+    options: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    *,
+    trusted: bool = False,
+    limiter: Limiter | None = None,
+    etags: Etags | None = None,
 ) -> Provider:
     """A provider from plain values. InvalidInput names the fields that do not fit."""
-    return provider_named(kind)(options, secrets, _context(trusted))
+    allowed = Policy(_ANYWHERE) if trusted else policy()
+    wire = Wire(lambda base_url: _http(base_url, allowed), None, etags or NoEtags(), limiter or NoLimiter())
+    return provider_named(kind)(options, secrets, _context(allowed, wire, trusted=trusted))
 
 
-def client_of(connection: Connection, trusted: bool = False) -> Provider:
-    """The connection as something to talk to. `trusted`: the person at the keyboard asks."""
+def client_of(connection: Connection, trusted: bool = False, reserve: float = 0.0) -> Provider:
+    """The connection as something to talk to.
+
+    `trusted`: the person at the keyboard asks. `reserve`: the share of the provider's limit that is left
+    to others, for what nobody waits for.
+    """
     refuse_in_transaction()
-    return _provider_of(connection, trusted)
+    return _provider_of(connection, trusted, reserve)
 
 
 def remote_of(repository: Repository) -> Remote:
@@ -204,19 +225,44 @@ def _note_lost(repository: Repository, failure: Failure) -> None:
         repository.state, repository.state_reason = lost, failure.sentence
 
 
-def _provider_of(connection: Connection, trusted: bool = False) -> Provider:
+def _provider_of(connection: Connection, trusted: bool = False, reserve: float = 0.0) -> Provider:
     # reading a secret registers it with the log redactor
     secrets = {row.purpose: row.secret for row in connection.credentials.all()}
-    return provider_for(connection.provider, connection.options, secrets, trusted=trusted or connection.local)
+    return provider_for(
+        connection.provider,
+        connection.options,
+        secrets,
+        trusted=trusted or connection.local,
+        limiter=DatabaseLimiter(connection, reserve),
+        etags=DatabaseEtags(connection),
+    )
 
 
-def _context(trusted: bool) -> Context:
-    allowed = Policy(_ANYWHERE) if trusted else policy()
+def _http(base_url: str, allowed: Policy) -> Client:
+    """A client for a provider's API. Plain http is for hosts that an administrator allowed by name."""
+    refuse_in_transaction()
+    parts = urlsplit(base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if parts.scheme == "http":
+        _refuse_plain(allowed, parts.hostname or "", port, allowed.check(parts.hostname or "", port))
+    env: Env = settings.ENV
+    return client(
+        allowed,
+        timeout=max(env.http_seconds, _API_SECONDS),
+        max_bytes=_API_BYTES,
+        max_redirects=0,
+        ca=env.ca,
+        proxy=env.proxy or None,
+    )
+
+
+def _context(allowed: Policy, wire: Wire, *, trusted: bool) -> Context:
     return Context(
         git=_git(()),
         vet=lambda remote: vetted(remote, allowed),
         roots=tuple(Path(root) for root in settings.FOLDER_ROOTS),
         trusted=trusted,
+        wire=wire,
     )
 
 
@@ -230,14 +276,17 @@ def vetted(remote: Remote, allowed: Policy) -> Remote:
         return remote
     port = remote.port or 443
     addresses = allowed.check(remote.host, port)
-    if remote.scheme == "http" and not all(
-        any(target.covers(remote.host, address, port) for target in allowed.allowed) for address in addresses
-    ):
-        raise AddressRefused(
-            f"{remote.host} is asked for over plain http, which anybody on the way can read. Use https, or "
-            f"let an administrator allow the host {remote.host} with port {port}."
-        )
+    if remote.scheme == "http":
+        _refuse_plain(allowed, remote.host, port, addresses)
     return replace(remote, addresses=tuple(str(address) for address in addresses))
+
+
+def _refuse_plain(allowed: Policy, host: str, port: int, addresses: Iterable[Address]) -> None:
+    if not all(any(t.covers(host, address, port) for t in allowed.allowed) for address in addresses):
+        raise AddressRefused(
+            f"{host} is asked for over plain http, which anybody on the way can read. Use https, or "
+            f"let an administrator allow the host {host} with port {port}."
+        )
 
 
 def _git(safe_directories: tuple[Path, ...]) -> Git:

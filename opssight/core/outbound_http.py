@@ -37,6 +37,9 @@ _CONNECT_SECONDS = 10.0
 _PIECE = 64 * 1024
 
 
+Client = httpx.Client
+
+
 class AnswerTooLarge(PermanentFailure):
     """The other side sent more than is accepted."""
 

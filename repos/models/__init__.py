@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from repos.models.api import Etag, RateBudget
 from repos.models.connection import Connection, ConnectionGrant, Credential
 from repos.models.repository import Repository, RepositoryGrant, RepositoryStatus
 from repos.models.webhook import Delivery, DeliveryBody, Webhook
@@ -12,6 +13,8 @@ __all__ = [
     "Credential",
     "Delivery",
     "DeliveryBody",
+    "Etag",
+    "RateBudget",
     "Repository",
     "RepositoryGrant",
     "RepositoryStatus",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field as dataclass_field
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
 from repos.git.remote import Remote
 from repos.git.runner import Git
+from repos.providers.http import Wire
 
 
 class Capability(StrEnum):
@@ -18,6 +19,22 @@ class Capability(StrEnum):
 
     LIST = "list"  # finds repositories by itself; without it they are named one by one
     WEBHOOKS_IN = "webhooks_in"  # deliveries of this provider can be verified
+    SEARCH = "search"  # finds repositories by words
+    CREATE = "create"  # makes repositories
+    DESCRIBE = "describe"  # changes description and visibility
+    ARCHIVE = "archive"  # archives and unarchives repositories
+    DELETE = "delete"  # deletes repositories
+    DEFAULT_BRANCH = "default_branch"  # sets the default branch
+    PULL_REQUESTS = "pull_requests"  # opens, finds, updates, merges and closes pull requests
+    DRAFTS = "drafts"  # pull requests may be drafts
+    LABELS = "labels"
+    REVIEWERS = "reviewers"
+    ASSIGNEES = "assignees"
+    AUTO_MERGE = "auto_merge"  # merges by itself once the checks passed
+    STATUSES = "statuses"  # tells the result of a check of a commit
+    PIPELINES = "pipelines"  # lists runs of the provider's CI
+    HOOKS = "hooks"  # registers webhooks by itself
+    RATE_LIMITS = "rate_limits"  # tells what is left of its limits
 
 
 FieldKind = Literal["text", "lines", "path", "secret", "secret_lines"]
@@ -55,14 +72,33 @@ class Context:
     vet: Callable[[Remote], Remote]
     roots: tuple[Path, ...] = ()
     trusted: bool = False
+    wire: Wire | None = None  # for providers with an API
+
+
+class Need(StrEnum):
+    """What jobs need to be allowed."""
+
+    READ = "read"  # see repositories and fetch them
+    WRITE = "write"  # push to them
+    PULL_REQUESTS = "pull_requests"
+    STATUSES = "statuses"
+    HOOKS = "hooks"
+    CREATE = "create"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Who the provider says we are, and a few words about it."""
+    """Who the provider says we are, a few words about it, and what the token may do.
+
+    `scopes` are the provider's own words, None where it does not tell; `may` says for each need whether
+    they are enough, and leaves out what cannot be known.
+    """
 
     account: str
     detail: str = ""
+    scopes: tuple[str, ...] | None = None
+    may: Mapping[Need, bool] = dataclass_field(default_factory=dict)
+    expires_at: dt.datetime | None = None
 
 
 @dataclass(frozen=True)

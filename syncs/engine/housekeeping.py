@@ -15,7 +15,7 @@ from opssight.audit.anchors import export_anchor
 from opssight.audit.sealer import seal_new
 from opssight.notices import outbox
 from repos import access
-from repos.models import DeliveryBody
+from repos.models import DeliveryBody, Etag
 from syncs.engine import queue
 from syncs.engine.claim import after
 from syncs.models import Run, RunLog, Worker
@@ -82,6 +82,7 @@ def prune() -> dict[str, int]:
         "log chunks": _delete(logs),
         "runs": _delete(runs),
         "notices": outbox.prune(settings.LOG_DAYS),
+        "answers of providers": _delete(Etag.objects.filter(told_at__lt=after(-dt.timedelta(days=30)))),
         "workers": _delete(workers),
     }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import os
 import subprocess
 import threading
@@ -19,6 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Self
+from urllib.parse import unquote
 
 _CONFIG = """\
 [http]
@@ -119,6 +121,20 @@ class GitServer:
     def allows(self, authorization: str | None) -> bool:
         return self._credential is None or authorization == self._credential
 
+    def handle(self, handler: BaseHTTPRequestHandler, body: Iterator[bytes]) -> bool:
+        """Answer what is not git; False for git. A forge has more to say than a git server."""
+        return False
+
+    def pushed(self, path: str, before: dict[str, str], after: dict[str, str]) -> None:
+        """A push to the repository at this path was answered; its refs before and after."""
+
+    def refs(self, path: str) -> dict[str, str]:
+        form = "--format=%(objectname) %(refname)"
+        command = ["git", "--git-dir", str(self.root / path), "for-each-ref", form]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        lines = [line.split(" ", 1) for line in done.stdout.splitlines()]
+        return {name: oid for oid, name in lines}
+
     def count(self, method: str, target: str, start: bytes, headers: dict[str, str]) -> None:
         """`start`: the first bytes of the body, not compressed."""
         with self._lock:
@@ -141,6 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve()
 
+    do_PUT = do_PATCH = do_DELETE = do_HEAD = do_GET
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -153,12 +171,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(302, body, ("Location", state.redirect_to + self.path))
         elif state.answer_with is not None:
             self._refuse(state.answer_with, body)
+        elif state.handle(self, itertools.chain([start], body)):
+            return
         elif not state.allows(self.headers.get("Authorization")):
             self._refuse(401, body, ("WWW-Authenticate", 'Basic realm="git"'))
         elif state.stall and self.command == "POST":
             state.stalled.set()
             state.stopping.wait()
             self.close_connection = True
+        elif self.path.endswith("/git-receive-pack"):
+            path = unquote(self.path.removesuffix("/git-receive-pack").lstrip("/"))
+            before = state.refs(path)
+            self._run(start, body)
+            state.pushed(path, before, state.refs(path))
         else:
             self._run(start, body)
 

@@ -1,0 +1,90 @@
+"""The limits of a connection: kept as the provider tells them, with a share for people and webhooks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+
+from django.db.models import Max
+
+from opssight.core.clock import now
+from opssight.core.errors import RateLimited
+from repos.models import Connection, RateBudget
+from repos.providers.wire import Budget
+
+RESERVE = 0.1  # of each limit, not used by runs
+_TELL_SECONDS = 5.0  # how often a budget that shrinks is written down
+
+
+class DatabaseLimiter:
+    """`reserve`: the share of a limit that is left to others; 0 for what a person waits for."""
+
+    def __init__(self, connection: Connection, reserve: float = 0.0) -> None:
+        self._connection = connection
+        self._reserve = reserve
+        self._budgets: dict[str, Budget] = {}
+        self._written: dict[str, float] = {}
+        self._paused: dict[str, dt.datetime] | None = None
+
+    def ask(self, resource: str) -> None:
+        """Raises RateLimited while the provider wants us to wait, or only the reserve is left."""
+        until = self._waits(resource)
+        if until is not None and until > now():
+            raise RateLimited(
+                f"{self._connection.name} may ask {self._connection.provider} again at {until:%H:%M} UTC.",
+                retry_at=until,
+            )
+
+    def told(self, budget: Budget) -> None:
+        """Remember it; written at once when little is left, else now and then."""
+        self._budgets[budget.resource] = budget
+        last = self._written.get(budget.resource)
+        little = budget.remaining <= 2 * RESERVE * budget.limit
+        if last is None or little or time.monotonic() - last > _TELL_SECONDS:
+            self._written[budget.resource] = time.monotonic()
+            self._store(budget)
+
+    def pause(self, resource: str, until: dt.datetime) -> None:
+        """Nobody of this connection asks before `until`."""
+        self._pauses()[resource] = until
+        RateBudget.objects.update_or_create(
+            connection=self._connection, resource=resource, defaults={"paused_until": until}
+        )
+
+    def _waits(self, resource: str) -> dt.datetime | None:
+        if resource in self._pauses():
+            return self._pauses()[resource]
+        budget = self._budgets.get(resource)
+        if budget is not None and budget.remaining <= self._reserve * budget.limit:
+            return budget.reset_at if self._reserve or not budget.remaining else None
+        return None
+
+    def _pauses(self) -> dict[str, dt.datetime]:
+        """Read once: what others learnt before this began."""
+        if self._paused is None:
+            rows = list(self._connection.budgets.all())
+            self._paused = {r.resource: r.paused_until for r in rows if r.paused_until}
+            for row in rows:
+                if row.reset_at is not None and row.reset_at > now():
+                    known = Budget(row.resource, row.limit, row.remaining, row.reset_at)
+                    self._budgets.setdefault(row.resource, known)
+        return self._paused
+
+    def _store(self, budget: Budget) -> None:
+        RateBudget.objects.update_or_create(
+            connection=self._connection,
+            resource=budget.resource[:60],
+            defaults={
+                "limit": budget.limit,
+                "remaining": budget.remaining,
+                "reset_at": budget.reset_at,
+                "told_at": now(),
+            },
+        )
+
+
+def waits_until(connection: Connection) -> dt.datetime | None:
+    """Until when the provider wants this connection to be quiet; None when it may ask."""
+    rows = connection.budgets.filter(paused_until__gt=now())
+    latest: dt.datetime | None = rows.aggregate(latest=Max("paused_until"))["latest"]
+    return latest

@@ -1,0 +1,248 @@
+"""The interface of providers that are more than a git server: their API beside git.
+
+A method whose capability a provider does not have is not called by pages, API and jobs; it raises
+`NotOffered` all the same. Repositories are named by the provider's own id. A `Failure` is raised
+for whatever the provider refuses.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, NoReturn
+
+from opssight.core.errors import PermanentFailure
+from repos.providers.base import Provider
+from repos.providers.types import Capability, RemoteRepository
+from repos.providers.wire import Budget
+
+Visibility = Literal["public", "internal", "private"]
+MergeMethod = Literal["merge", "squash", "rebase"]
+
+
+class NotOffered(PermanentFailure):
+    """The provider cannot do this at all."""
+
+
+@dataclass(frozen=True)
+class NewRepository:
+    """`owner` is an organization, group or workspace by its path; "" is the account itself."""
+
+    name: str
+    owner: str = ""
+    description: str = ""
+    visibility: Visibility = "private"
+
+
+@dataclass(frozen=True)
+class RepositoryChange:
+    """What is to change; None leaves it."""
+
+    description: str | None = None
+    visibility: Visibility | None = None
+    archived: bool | None = None
+    default_branch: str | None = None
+
+
+class PullState(StrEnum):
+    OPEN = "open"
+    MERGED = "merged"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class NewPull:
+    """A pull request to open, between branches of one repository. People are named by their logins."""
+
+    head: str
+    base: str
+    title: str
+    body: str = ""
+    draft: bool = False
+    labels: Sequence[str] = ()
+    reviewers: Sequence[str] = ()
+    assignees: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class PullChange:
+    """What is to change; None leaves it."""
+
+    title: str | None = None
+    body: str | None = None
+    draft: bool | None = None
+    labels: Sequence[str] | None = None
+    reviewers: Sequence[str] | None = None
+    assignees: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A pull request as it is there. `number` is what people call it, `url` where they read it."""
+
+    number: int
+    url: str
+    state: PullState
+    title: str
+    head: str
+    base: str
+    head_oid: str = ""
+    body: str = ""
+    draft: bool = False
+    author: str = ""
+    labels: tuple[str, ...] = ()
+    merge_oid: str = ""
+    updated_at: dt.datetime | None = None
+
+
+class CheckState(StrEnum):
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of one check of a commit."""
+
+    name: str
+    state: CheckState
+    description: str = ""
+    url: str = ""
+
+
+class PipelineState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    WAITING = "waiting"  # for a person
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One run of the provider's CI."""
+
+    external_id: str
+    name: str
+    state: PipelineState
+    ref: str
+    oid: str
+    url: str
+    created_at: dt.datetime | None = None
+    started_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class RemoteHook:
+    """A webhook as it stands at the provider. `disabled`: why it sends nothing, or ""."""
+
+    external_id: str
+    url: str
+    active: bool = True
+    events: tuple[str, ...] = ()
+    disabled: str = ""
+
+
+@dataclass(frozen=True)
+class HookSpec:
+    """A webhook as it should be: the events that the inventory and the jobs understand."""
+
+    url: str
+    secret: str = field(repr=False)
+
+
+class Forge(Provider):
+    """A provider with an API. Implement what `capabilities` names."""
+
+    def search(self, words: str) -> Iterator[RemoteRepository]:
+        """Repositories that the connection sees and whose name has the words. Capability SEARCH."""
+        self._not_offered(Capability.SEARCH)
+
+    def create_repository(self, new: NewRepository) -> RemoteRepository:
+        """Conflict when there is one of this name. Capability CREATE."""
+        self._not_offered(Capability.CREATE)
+
+    def change_repository(self, external_id: str, change: RepositoryChange) -> RemoteRepository:
+        """Capabilities DESCRIBE, ARCHIVE and DEFAULT_BRANCH, each for its fields."""
+        self._not_offered(Capability.DESCRIBE)
+
+    def delete_repository(self, external_id: str) -> None:
+        """Capability DELETE."""
+        self._not_offered(Capability.DELETE)
+
+    def open_pull(self, external_id: str, new: NewPull) -> Pull:
+        """Open a pull request; the one that is open already for the same branches is answered as it is.
+
+        Capability PULL_REQUESTS; DRAFTS, LABELS, REVIEWERS and ASSIGNEES for what it names.
+        """
+        self._not_offered(Capability.PULL_REQUESTS)
+
+    def pull(self, external_id: str, number: int) -> Pull:
+        self._not_offered(Capability.PULL_REQUESTS)
+
+    def find_pull(self, external_id: str, head: str, base: str) -> Pull | None:
+        """The open pull request between two branches."""
+        self._not_offered(Capability.PULL_REQUESTS)
+
+    def pulls(self, external_id: str, state: PullState = PullState.OPEN) -> Iterator[Pull]:
+        """The newest first."""
+        self._not_offered(Capability.PULL_REQUESTS)
+
+    def change_pull(self, external_id: str, number: int, change: PullChange) -> Pull:
+        self._not_offered(Capability.PULL_REQUESTS)
+
+    def close_pull(self, external_id: str, number: int) -> Pull:
+        self._not_offered(Capability.PULL_REQUESTS)
+
+    def merge_pull(
+        self, external_id: str, number: int, method: MergeMethod, *, head_oid: str = "", message: str = ""
+    ) -> Pull:
+        """Merge now. Conflict when it cannot be merged, or its head is not `head_oid` any more."""
+        self._not_offered(Capability.PULL_REQUESTS)
+
+    def auto_merge(self, external_id: str, number: int, method: MergeMethod) -> None:
+        """Merge it once the checks passed. Capability AUTO_MERGE."""
+        self._not_offered(Capability.AUTO_MERGE)
+
+    def set_check(self, external_id: str, oid: str, check: Check) -> None:
+        """Capability STATUSES."""
+        self._not_offered(Capability.STATUSES)
+
+    def checks(self, external_id: str, oid: str) -> list[Check]:
+        """Results of all checks of a commit, one for each name. Capability STATUSES."""
+        self._not_offered(Capability.STATUSES)
+
+    def pipelines(
+        self, external_id: str, *, ref: str = "", since: dt.datetime | None = None
+    ) -> Iterator[Pipeline]:
+        """The newest first; `ref` is a branch. Capability PIPELINES."""
+        self._not_offered(Capability.PIPELINES)
+
+    def hooks(self, external_id: str) -> list[RemoteHook]:
+        """Capability HOOKS."""
+        self._not_offered(Capability.HOOKS)
+
+    def create_hook(self, external_id: str, hook: HookSpec) -> RemoteHook:
+        self._not_offered(Capability.HOOKS)
+
+    def update_hook(self, external_id: str, hook_id: str, hook: HookSpec) -> RemoteHook:
+        """Make it as it should be, in its place, active again. NotFound when it is gone."""
+        self._not_offered(Capability.HOOKS)
+
+    def delete_hook(self, external_id: str, hook_id: str) -> None:
+        """Done also when it is gone already."""
+        self._not_offered(Capability.HOOKS)
+
+    def budgets(self) -> list[Budget]:
+        """What is left of the limits, asked without spending any. Capability RATE_LIMITS."""
+        self._not_offered(Capability.RATE_LIMITS)
+
+    def _not_offered(self, capability: Capability) -> NoReturn:
+        raise NotOffered(f"{self.label} does not offer this ({capability.value.replace('_', ' ')}).")

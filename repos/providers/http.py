@@ -1,0 +1,349 @@
+"""HTTP to the APIs of providers: one way to ask, to page, to wait, and to fail.
+
+`Api` adds the credential and renews it once when it is refused, spares what an ETag shows to be
+unchanged, keeps within the rate limit, and turns every answer into data or a `Failure`. It never
+sleeps until a limit is over: it raises `RateLimited` with the time, and the run is tried again then.
+What it needs beyond the network it gets as `Wire`; the database versions live in `repos.access`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
+
+import httpx
+
+from opssight.core.errors import (
+    AuthFailure,
+    Conflict,
+    Failure,
+    InvalidInput,
+    NotFound,
+    PermanentFailure,
+    RateLimited,
+    TransientFailure,
+)
+from opssight.core.redact import redact
+from repos.providers.wire import Budget, Dialect, Etags, Limiter, NoEtags, NoLimiter, Stored, Tokens
+
+TRIES = 3  # of what may be asked twice
+AT_ONCE = 8  # pages of one list
+MOST_PAGES = 2_000
+_SAID = 300  # characters of what a server says about an error
+
+Params = Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What an `Api` is connected with.
+
+    `client` makes an HTTP client for a base address that keeps to the outbound policy, follows no
+    redirects, and refuses an address that may not be used.
+    """
+
+    client: Callable[[str], httpx.Client]
+    tokens: Tokens | None = None  # None: the token that stands in the connection's secrets
+    etags: Etags = field(default_factory=NoEtags)
+    limiter: Limiter = field(default_factory=NoLimiter)
+
+
+class Api:
+    """The API of one provider instance, below `base_url`."""
+
+    def __init__(self, base_url: str, wire: Wire, tokens: Tokens, dialect: Dialect) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._wire = wire
+        self._tokens = wire.tokens or tokens
+        self._dialect = dialect
+        self._origin = _origin(base_url)
+        self._client: httpx.Client | None = None
+
+    @property
+    def tokens(self) -> Tokens:
+        """Where its token comes from; git uses the same."""
+        return self._tokens
+
+    # --- asking -----------------------------------------------------------------------------------
+
+    def get(self, path: str, params: Params | None = None) -> Any:
+        """The JSON at a path."""
+        url = self._url(path, params)
+        return _read(self._cached(url, self._wire.etags.get_many([url]).get(url)).body, self._dialect.label)
+
+    def get_with_headers(self, path: str, params: Params | None = None) -> tuple[Any, Mapping[str, str]]:
+        """The JSON at a path and the headers it came with (any case), always asked anew."""
+        response = self._ask("GET", self._url(path, params))
+        return _read(response.content, self._dialect.label), response.headers
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """POST, PATCH, PUT or DELETE; the JSON that is answered, None for an empty answer.
+
+        A POST is never sent twice: whether a lost one had an effect is for the caller to look up.
+        """
+        response = self._ask(method, self._url(path, None), body=body)
+        return _read(response.content, self._dialect.label) if response.content else None
+
+    def every(
+        self,
+        path: str,
+        params: Params | None = None,
+        *,
+        items: Callable[[Any], Any] = lambda data: data,
+        next_of: Callable[[Any], str] | None = None,
+    ) -> Iterator[Any]:
+        """Everything in a paged list. `items` takes the list out of a page.
+
+        With a link to the last page, the pages in between are asked at once. `next_of` reads the
+        address of the next page from the body instead of the Link header.
+        """
+        url: str = self._url(path, params)
+        seen: set[str] = set()
+        while url:
+            if url in seen or len(seen) >= MOST_PAGES:
+                raise PermanentFailure(f"{self._dialect.label} lists pages without end at {_shown(url)}.")
+            seen.add(url)
+            page = self._cached(url, self._wire.etags.get_many([url]).get(url))
+            data = _read(page.body, self._dialect.label)
+            yield from self._items(data, items)
+            links = _links(page.link)
+            rest = _between(links.get("next", ""), links.get("last", ""))
+            if rest and next_of is None:
+                yield from self._at_once([self._own(one) for one in rest], items)
+                return
+            url = self._own(next_of(data) if next_of else links.get("next", ""))
+
+    def _at_once(self, urls: Sequence[str], items: Callable[[Any], Any]) -> Iterator[Any]:
+        """The pages in their order. Threads do nothing but HTTP; the database is asked here."""
+        if len(urls) > MOST_PAGES:
+            raise PermanentFailure(f"{self._dialect.label} lists more than {MOST_PAGES:,} pages.")
+        stored = self._wire.etags.get_many(urls)
+        token = self._tokens.current()
+        resource = self._dialect.resource(urls[0])
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for start in range(0, len(urls), AT_ONCE * 4):
+                self._wire.limiter.ask(resource)
+                part = urls[start : start + AT_ONCE * 4]
+                answers = [pool.submit(self._try, "GET", one, token, stored.get(one)) for one in part]
+                for url, answer in zip(part, answers, strict=True):
+                    yield from self._items(self._page(url, answer.result(), stored.get(url)), items)
+
+    def _page(self, url: str, response: httpx.Response, stored: Stored | None) -> Any:
+        """The JSON of an answer that a thread fetched; asked again here if it was refused."""
+        self._learn(response)
+        if response.status_code not in (200, 304):
+            return _read(self._cached(url, stored).body, self._dialect.label)
+        return _read(self._keep(url, response, stored).body, self._dialect.label)
+
+    def _items(self, data: Any, items: Callable[[Any], Any]) -> list[Any]:
+        found = items(data)
+        if not isinstance(found, list):
+            raise PermanentFailure(f"{self._dialect.label} answered with something that is not a list.")
+        return found
+
+    # --- one request ------------------------------------------------------------------------------
+
+    def _cached(self, url: str, stored: Stored | None) -> Stored:
+        return self._keep(url, self._ask("GET", url, stored=stored), stored)
+
+    def _keep(self, url: str, response: httpx.Response, stored: Stored | None) -> Stored:
+        if response.status_code == 304 and stored is not None:
+            return stored
+        fresh = Stored(response.headers.get("etag", ""), response.content, response.headers.get("link", ""))
+        if fresh.etag:
+            self._wire.etags.put(url, fresh)
+        return fresh
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        stored: Stored | None = None,
+    ) -> httpx.Response:
+        """An answer below 400, or a `Failure`. A refused token is renewed once."""
+        resource = self._dialect.resource(url)
+        self._wire.limiter.ask(resource)
+        token = self._tokens.current()
+        response = self._try(method, url, token, stored, body)
+        self._learn(response)
+        if response.status_code == 401 and token and (other := self._tokens.renewed(token)):
+            response = self._try(method, url, other, stored, body)
+            self._learn(response)
+        if response.status_code >= 300 and response.status_code != 304:
+            failure = self.failure(response, resource)
+            if isinstance(failure, RateLimited) and failure.retry_at is not None:
+                self._wire.limiter.pause(resource, failure.retry_at)
+            raise failure
+        return response
+
+    def _try(
+        self,
+        method: str,
+        url: str,
+        token: str,
+        stored: Stored | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> httpx.Response:
+        """One answer. What has no effect is asked again after a server error or a broken line."""
+        tries = TRIES if method in ("GET", "PUT", "DELETE") else 1
+        for last in [*[False] * (tries - 1), True]:
+            with suppress(TransientFailure):
+                response = self._once(method, url, token, stored, body)
+                if last or response.status_code < 500:
+                    return response
+            if not last:
+                time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - only to be apart from others
+        return self._once(method, url, token, stored, body)
+
+    def _once(
+        self, method: str, url: str, token: str, stored: Stored | None, body: Mapping[str, Any] | None
+    ) -> httpx.Response:
+        headers = {"Accept": "application/json", **self._dialect.headers}
+        headers |= self._dialect.authorize(token) if token else {}
+        if stored is not None:
+            headers["If-None-Match"] = stored.etag
+        name = self._dialect.label
+        try:
+            return self._http().request(method, url, headers=headers, json=body)
+        except httpx.TimeoutException:
+            raise TransientFailure(f"{name} did not answer in time. It is tried again.") from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            words = redact(str(error))[:_SAID]
+            raise TransientFailure(f"{name} cannot be reached: {words or type(error).__name__}.") from None
+        except httpx.InvalidURL:
+            raise PermanentFailure(f"{name} named an address that cannot be used.") from None
+
+    def _http(self) -> httpx.Client:
+        if self._client is None:
+            self._client = self._wire.client(self.base_url)
+        return self._client
+
+    def _learn(self, response: httpx.Response) -> None:
+        budget = self._dialect.budget(response.headers)
+        if budget is not None:
+            self._wire.limiter.told(budget)
+
+    # --- failures ---------------------------------------------------------------------------------
+
+    def failure(self, response: httpx.Response, resource: str = "core") -> Failure:
+        """What an answer of 300 or more means."""
+        status, name = response.status_code, self._dialect.label
+        said = self._said(response)
+        if self._dialect.waits(status, response.headers, said):
+            until = _wait_until(response, self._dialect.budget(response.headers))
+            return RateLimited(
+                f"{name} allows no more requests ({resource}) until {until:%H:%M} UTC.", retry_at=until
+            )
+        more = f" It says: {said}" if said else ""
+        if status in (301, 302, 303, 307, 308):
+            return PermanentFailure(f"{name} redirects to somewhere that is not followed.")
+        if status == 401:
+            return AuthFailure(f"{name} refused the token. Enter a new one in the connection's settings.")
+        if status in (403, 451):
+            own = self._dialect.refusal(response.headers, said) if status == 403 else ""
+            return PermanentFailure(own or f"{name} does not allow this with the connection's token.{more}")
+        if status in (404, 410):
+            return NotFound(f"{name} has nothing there that this connection can see.{more}")
+        if status in (409, 412):
+            return Conflict(f"{name} refused because something else is in the way.{more}")
+        if status in (400, 405, 406, 415, 422):
+            return InvalidInput(f"{name} does not accept this.{more}")
+        if status >= 500:
+            return TransientFailure(f"{name} has trouble of its own (HTTP {status}). It is tried again.")
+        return PermanentFailure(f"{name} answered with HTTP {status}.{more}")
+
+    def _said(self, response: httpx.Response) -> str:
+        try:
+            words = self._dialect.said(json.loads(response.content))
+        except (ValueError, RecursionError, TypeError, AttributeError, LookupError):
+            return ""
+        return redact("".join(char for char in words if char.isprintable()))[:_SAID]
+
+    # --- addresses --------------------------------------------------------------------------------
+
+    def _url(self, path: str, params: Params | None) -> str:
+        url = f"{self.base_url}/{path.lstrip('/')}" if "://" not in path else path
+        query = urlencode(params or {})
+        return self._own(f"{url}{'&' if '?' in url else '?'}{query}" if query else url)
+
+    def _own(self, url: str) -> str:
+        """The address, if it belongs to this server: the token goes nowhere else."""
+        if not url:
+            return ""
+        full = urljoin(f"{self.base_url}/", url)
+        if _origin(full) != self._origin:
+            raise PermanentFailure(
+                f"{self._dialect.label} sends us to another server ({urlsplit(full).hostname}), "
+                "which is not followed."
+            )
+        return full
+
+
+def by_number(url: str, page: int) -> str:
+    """The address of another page of a list."""
+    return str(httpx.URL(url).copy_set_param("page", str(page)))
+
+
+def _between(following: str, last: str) -> list[str]:
+    """Addresses of the pages from the next to the last one, where they are told apart by number."""
+    first, final = (_number(url) for url in (following, last))
+    if not first or not final or by_number(following, final) != by_number(last, final):
+        return []
+    final = min(final, first + MOST_PAGES)  # whoever names more is refused
+    return [by_number(following, page) for page in range(first, final + 1)]
+
+
+def _number(url: str) -> int:
+    with suppress(httpx.InvalidURL):
+        page = httpx.URL(url).params.get("page", "")
+        return int(page) if page.isascii() and page.isdecimal() and len(page) < 9 else 0
+    return 0
+
+
+def _links(header: str) -> dict[str, str]:
+    """The addresses in a Link header by relation; what cannot be read is left out."""
+    found = httpx.Response(200, headers={"link": header}).links if header else {}
+    return {str(name): link.get("url", "") for name, link in found.items()}
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    except ValueError:
+        return ("", "", None)
+    return (parts.scheme, parts.hostname or "", port)
+
+
+def _read(body: bytes, label: str) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise TransientFailure(f"{label} answered with something that is not JSON.") from None
+
+
+def _wait_until(response: httpx.Response, budget: Budget | None) -> dt.datetime:
+    """When to ask again: what the server says, at least a minute, at most a day."""
+    now = dt.datetime.now(dt.UTC)
+    after = response.headers.get("retry-after", "")
+    if after.isascii() and after.isdecimal() and len(after) < 9:
+        until = now + dt.timedelta(seconds=int(after))
+    elif budget is not None and budget.remaining == 0:
+        until = budget.reset_at
+    else:
+        until = now + dt.timedelta(seconds=60)
+    return min(max(until, now + dt.timedelta(seconds=1)), now + dt.timedelta(days=1))
+
+
+def _shown(url: str) -> str:
+    return urlsplit(url).path
