@@ -75,6 +75,11 @@ class Credential(models.Model):
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="credentials")
     purpose = models.CharField(max_length=30)
     secret = EncryptedTextField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)  # one more with each renewal
+    # who renews it now: see repos.tokens
+    refresh_owner = models.UUIDField(null=True, blank=True, editable=False)
+    refresh_until = models.DateTimeField(null=True, blank=True, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

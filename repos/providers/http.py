@@ -157,7 +157,8 @@ class Api:
     def _keep(self, url: str, response: httpx.Response, stored: Stored | None) -> Stored:
         if response.status_code == 304 and stored is not None:
             return stored
-        fresh = Stored(response.headers.get("etag", ""), response.content, response.headers.get("link", ""))
+        link = self._dialect.link(url, response.headers.get("link", ""))
+        fresh = Stored(response.headers.get("etag", ""), response.content, link)
         if fresh.etag:
             self._wire.etags.put(url, fresh)
         return fresh
@@ -347,3 +348,20 @@ def _wait_until(response: httpx.Response, budget: Budget | None) -> dt.datetime:
 
 def _shown(url: str) -> str:
     return urlsplit(url).path
+
+
+def post_form(
+    client: Callable[[str], httpx.Client], url: str, fields: Mapping[str, str], label: str
+) -> tuple[int, Any]:
+    """Status and JSON (None: it is none) of an answer to a form; nothing is tried again or followed."""
+    try:
+        with client(url) as sender:
+            response = sender.post(url, data=dict(fields), headers={"Accept": "application/json"})
+    except httpx.TimeoutException:
+        raise TransientFailure(f"{label} did not answer in time. It is tried again.") from None
+    except httpx.HTTPError as error:
+        raise TransientFailure(f"{label} cannot be reached: {type(error).__name__}.") from None
+    try:
+        return response.status_code, json.loads(response.content)
+    except (ValueError, RecursionError):
+        return response.status_code, None

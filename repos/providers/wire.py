@@ -92,7 +92,8 @@ class Dialect:
 
     `budget` reads what is left from the headers of an answer (lower-case names), `waits` tells whether
     a status, its headers and its message mean a limit, `said` finds the message in an error's JSON,
-    `refusal` makes a sentence of its own for a 403 ("" for the usual one).
+    `refusal` makes a sentence of its own for a 403 ("" for the usual one), `link` is given the address that
+    was asked and the Link header, and answers the header to follow.
     """
 
     label: str
@@ -103,3 +104,4 @@ class Dialect:
     waits: Callable[[int, Mapping[str, str], str], bool] = lambda status, headers, said: status == 429
     said: Callable[[Any], str] = lambda data: ""  # the message in an error's JSON
     refusal: Callable[[Mapping[str, str], str], str] = lambda headers, said: ""
+    link: Callable[[str, str], str] = lambda url, header: header
