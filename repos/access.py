@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,14 +34,17 @@ from repos.git.remote import Remote
 from repos.git.runner import Git
 from repos.git.store import Store, Stores
 from repos.git.types import RemoteRefs
+from repos.instances import Instance, instance_of
 from repos.limits import DatabaseLimiter
 from repos.models import Connection, Repository
 from repos.providers.base import Provider
 from repos.providers.folder.provider import FolderProvider
 from repos.providers.http import Wire
+from repos.providers.oauth import Grant, OAuthClient
 from repos.providers.registry import provider_named
 from repos.providers.types import Context
-from repos.providers.wire import Etags, Limiter, NoEtags, NoLimiter
+from repos.providers.wire import Etags, Limiter, NoEtags, NoLimiter, Tokens
+from repos.tokens import REFRESH, DatabaseTokens
 
 _ANYWHERE = (AllowedTarget("*", "0.0.0.0/0"), AllowedTarget("*", "::/0"))
 _SEVERITY = {
@@ -85,12 +89,13 @@ def provider_for(
     secrets: Mapping[str, str],
     *,
     trusted: bool = False,
+    tokens: Tokens | None = None,
     limiter: Limiter | None = None,
     etags: Etags | None = None,
 ) -> Provider:
     """A provider from plain values. InvalidInput names the fields that do not fit."""
     allowed = Policy(_ANYWHERE) if trusted else policy()
-    wire = Wire(lambda base_url: _http(base_url, allowed), None, etags or NoEtags(), limiter or NoLimiter())
+    wire = Wire(lambda base_url: _http(base_url, allowed), tokens, etags or NoEtags(), limiter or NoLimiter())
     return provider_named(kind)(options, secrets, _context(allowed, wire, trusted=trusted))
 
 
@@ -102,6 +107,13 @@ def client_of(connection: Connection, trusted: bool = False, reserve: float = 0.
     """
     refuse_in_transaction()
     return _provider_of(connection, trusted, reserve)
+
+
+def oauth_of(instance: Instance) -> OAuthClient:
+    """Our OAuth application at an instance, to be asked for tokens."""
+    allowed, oauth = policy(), instance.provider.oauth
+    assert oauth is not None  # noqa: S101 - an instance is of a provider that has it
+    return OAuthClient(oauth, instance.app, lambda url: _http(url, allowed), instance.provider.label)
 
 
 def remote_of(repository: Repository) -> Remote:
@@ -228,14 +240,22 @@ def _note_lost(repository: Repository, failure: Failure) -> None:
 def _provider_of(connection: Connection, trusted: bool = False, reserve: float = 0.0) -> Provider:
     # reading a secret registers it with the log redactor
     secrets = {row.purpose: row.secret for row in connection.credentials.all()}
+    renewed = secrets.pop(REFRESH, "") != ""
     return provider_for(
         connection.provider,
         connection.options,
         secrets,
         trusted=trusted or connection.local,
+        tokens=DatabaseTokens(connection, partial(_renew, connection)) if renewed else None,
         limiter=DatabaseLimiter(connection, reserve),
         etags=DatabaseEtags(connection),
     )
+
+
+def _renew(connection: Connection, refresh_token: str) -> Grant:
+    refuse_in_transaction()
+    instance = instance_of(connection.provider, connection.options.get("url", ""))
+    return oauth_of(instance).refresh(refresh_token)
 
 
 def _http(base_url: str, allowed: Policy) -> Client:

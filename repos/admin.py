@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
 from opssight.accounts.admin import AuditedAdmin
-from repos.models import Connection, Delivery, Repository, RepositoryStatus, Webhook
+from repos.instances import callback_of, is_web_address, with_oauth
+from repos.models import Connection, Delivery, ProviderInstance, Repository, RepositoryStatus, Webhook
 
 
 class _NotMadeHere(AuditedAdmin):
@@ -64,3 +68,49 @@ class DeliveryAdmin(_NotMadeHere):
 
     def has_change_permission(self, request: HttpRequest, obj: Delivery | None = None) -> bool:
         return False
+
+
+class ProviderInstanceForm(forms.ModelForm):  # type: ignore[type-arg]
+    provider = forms.ChoiceField(choices=lambda: [(p.kind, p.label) for p in with_oauth()])
+    url = forms.CharField(
+        label="Address", required=False, help_text="Of a server of your own. Empty for the public one."
+    )
+    secret = forms.CharField(
+        label="Client secret",
+        required=False,
+        strip=True,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="Stored encrypted and never shown. Leave it empty to keep the one that is stored.",
+    )
+
+    class Meta:
+        model = ProviderInstance
+        fields = ["provider", "url", "client_id"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        callbacks = ", ".join(f"{p.label}: {callback_of(p.kind)}" for p in with_oauth())
+        self.fields["client_id"].help_text = f"Register this callback address there. {callbacks}"
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"].strip().rstrip("/")
+        if url and not is_web_address(url):
+            raise forms.ValidationError(
+                "Give the web address of the server, such as https://git.example.org."
+            )
+        return url
+
+    def clean(self) -> dict[str, Any]:
+        if not self.cleaned_data.get("secret") and not self.instance.client_secret:
+            self.add_error("secret", "Enter the secret that was shown when the application was registered.")
+        return self.cleaned_data
+
+
+@admin.register(ProviderInstance)
+class ProviderInstanceAdmin(AuditedAdmin):
+    form = ProviderInstanceForm
+    list_display = ["provider", "url", "client_id", "created_at"]
+
+    def save_model(self, request: HttpRequest, obj: ProviderInstance, form: Any, change: bool) -> None:
+        obj.client_secret = form.cleaned_data["secret"] or obj.client_secret
+        super().save_model(request, obj, form, change)

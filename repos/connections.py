@@ -20,6 +20,7 @@ from repos import access
 from repos.models import Connection, Credential
 from repos.providers.base import Provider
 from repos.providers.types import Identity
+from repos.tokens import REFRESH, TOKEN
 
 _LISTED = 5  # repositories that cannot be used, named in a test's answer
 
@@ -89,7 +90,7 @@ def update_connection(
     before = {"name": connection.name, "options": connection.options}
     changed = options is not None and dict(options) != connection.options
     trusted = local or (connection.local and not changed)
-    known = {row.purpose: row.secret for row in connection.credentials.all()}
+    known = {row.purpose: row.secret for row in connection.credentials.exclude(purpose=REFRESH)}
     kept = {purpose: secret for purpose, secret in known.items() if purpose not in (secrets or {})}
     client = access.provider_for(
         connection.provider,
@@ -103,7 +104,9 @@ def update_connection(
     connection.options, connection.local = client.options, trusted
     with _unique_name(connection.name), transaction.atomic():
         connection.save(update_fields=["name", "options", "local"])
-        connection.credentials.exclude(purpose__in=list(client.secrets)).delete()
+        # what OAuth gave stays and goes with its token
+        stay = [*client.secrets] if TOKEN in (secrets or {}) else [*client.secrets, REFRESH]
+        connection.credentials.exclude(purpose__in=stay).delete()
         _store_secrets(connection, {p: s for p, s in client.secrets.items() if p in (secrets or {})})
         after = {"name": connection.name, "options": connection.options}
         diff: dict[str, object] = {k: [before[k], after[k]] for k in after if before[k] != after[k]}
@@ -204,7 +207,7 @@ def _store_secrets(connection: Connection, secrets: Mapping[str, str]) -> None:
     for purpose, secret in secrets.items():
         row = connection.credentials.filter(purpose=purpose).first()
         row = row or Credential(connection=connection, purpose=purpose)
-        row.secret = secret
+        row.secret, row.expires_at = secret, None
         row.save()
 
 

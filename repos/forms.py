@@ -18,7 +18,16 @@ from repos.providers.base import Provider
 from repos.providers.registry import all_schemes
 from repos.providers.types import Field, FieldKind
 
-_TOKENS: Final = {"ghp_": "GitHub", "github_pat_": "GitHub", "gho_": "GitHub", "glpat-": "GitLab"}
+_TOKENS: Final = {
+    "ghp_": "github",
+    "github_pat_": "github",
+    "gho_": "github",
+    "glpat-": "gitlab",
+    "ATATT": "bitbucket",
+    "ATCTT": "bitbucket",
+}
+_HOSTS: Final = {"github.com": "github", "gitlab.com": "gitlab", "bitbucket.org": "bitbucket"}
+_GITEA_HOSTS: Final = ("codeberg.org", "gitea.com")
 _SCP: Final = re.compile(r"[\w.-]+@[\w.-]+:[^/].*")
 
 
@@ -32,22 +41,29 @@ class Recognised:
 
 
 def recognise(text: str) -> Recognised:
-    """The provider that a pasted folder or address belongs to. A password in an address is left out."""
+    """The provider that a pasted token, folder or address belongs to. A password in it is left out."""
     pasted = text.strip()
-    server = next((name for prefix, name in _TOKENS.items() if pasted.startswith(prefix)), "")
-    if server:
-        return Recognised(
-            sentence=f"This is a token of {server}. Choose Git server, enter the addresses of your "
-            "repositories, and put the token into the field for it."
-        )
+    provider = next((kind for prefix, kind in _TOKENS.items() if pasted.startswith(prefix)), "")
+    if provider:
+        return Recognised(provider, {"token": pasted})
     if pasted.startswith("/"):
         return Recognised("folder", {"root": pasted})
     if re.match(r"(?:https?|ssh)://", pasted) or _SCP.fullmatch(pasted):
-        return Recognised("plain", {"urls": re.sub(r"^(https?://)[^/@]*@", r"\1", pasted)})
+        return _recognised_host(re.sub(r"^(https?://)[^/@]*@", r"\1", pasted))
     return Recognised(
-        sentence="This is neither a folder of this machine (such as /srv/git) nor an address of a "
-        "repository (such as https://git.example.org/team/site.git)."
+        sentence="This is neither a token, nor a folder of this machine (such as /srv/git), nor an "
+        "address of a repository (such as https://git.example.org/team/site.git)."
     )
+
+
+def _recognised_host(url: str) -> Recognised:
+    """A forge by its host; on any other server the address is that of one repository."""
+    host = re.sub(r"^\w+://(?:[^/@]*@)?|^[\w.-]+@", "", url).partition("/")[0].partition(":")[0].lower()
+    if host in _HOSTS:
+        return Recognised(_HOSTS[host], {})
+    if host in _GITEA_HOSTS:
+        return Recognised("gitea", {"url": f"https://{host}"})
+    return Recognised("plain", {"urls": url})
 
 
 class ConnectionForm(forms.Form):

@@ -28,6 +28,8 @@ _TOLD = (
     "size_bytes",
     "topics",
     "pushed_at",
+    "language",
+    "web_url",
 )
 _LOST = "The connection does not see this repository any more. Was it deleted, or the access taken away?"
 
@@ -191,5 +193,7 @@ def _values(remote: RemoteRepository) -> dict[str, Any]:
     values["topics"] = list(remote.topics)
     values["default_branch"] = remote.default_branch[:255]
     values["full_name"] = remote.full_name[:400]
+    values["language"], values["web_url"] = remote.language[:60], remote.web_url[:600]
+    values["provider_data"] = dict(remote.data) or None
     told = {name: value for name, value in values.items() if value not in (None, "", "unknown")}
     return {**told, "description": remote.description, "state_reason": remote.reason}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from repos.views import connecting, connections, deliveries, files, repositories, repository, webhooks
+from repos.views import connecting, connections, deliveries, files, oauth, repositories, repository, webhooks
 
 urlpatterns = [
     path("connections/", connections.ConnectionsPage.as_view(), name="connections"),
     path("connections/new/", connecting.NewConnection.as_view(), name="connection_new"),
+    path("connections/new/oauth/", oauth.StartOAuth.as_view(), name="oauth_start"),
+    path("auth/callback/<slug:provider>", oauth.OAuthCallback.as_view(), name="oauth_callback"),
     path("connections/<uuid:connection_id>/", connections.ConnectionPage.as_view(), name="connection"),
     path(
         "connections/<uuid:connection_id>/edit/", connecting.EditConnection.as_view(), name="connection_edit"

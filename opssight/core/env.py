@@ -27,6 +27,7 @@ _FOREIGN = ("OPSSIGHT_E2E_", "OPSSIGHT_TEST_")
 
 BASICS, SECRETS, DATABASE, WEB = "Basics", "Secrets", "Database", "Web"
 WORK, OUTBOUND, MAIL, RECORDS, METRICS = "Work", "Outbound network", "Mail", "Logs and records", "Metrics"
+OAUTH = "OAuth applications"
 
 
 class SettingsError(InvalidInput):
@@ -156,7 +157,7 @@ class Env:
         "Which reverse proxies may say who the client is and that it came by HTTPS: how many stand in front, "
         "or their networks. Without it those headers are ignored.", default=kinds.TrustedProxies())
     session_seconds = Setting("OPSSIGHT_SESSION_SECONDS", kinds.duration(60, 366 * 86400), WEB,
-        "How long somebody stays signed in without doing anything.", default=14 * 86400.0)
+        "How long a sign-in lasts.", default=14 * 86400.0)
     web_workers = Setting("OPSSIGHT_WEB_WORKERS", kinds.whole_number(1, 128), WEB,
         "Processes that answer web requests.", default=2)
     web_threads = Setting("OPSSIGHT_WEB_THREADS", kinds.whole_number(1, 128), WEB,
@@ -173,6 +174,31 @@ class Env:
         "The ceiling of API requests for one token or user.", default=kinds.Rate(1200, 60))
     signin_rate = Setting("OPSSIGHT_SIGNIN_RATE", kinds.RATE, WEB,
         "The ceiling of failed sign-ins for one account and for one address.", default=kinds.Rate(10, 60))
+
+    github_client_id = Setting("OPSSIGHT_GITHUB_CLIENT_ID", kinds.TEXT, OAUTH,
+        "The id of your OAuth application at github.com; with it people connect by a button. "
+        "Servers of your own are registered on the admin site.", default="", alias="GITHUB_CLIENT_ID")
+    github_client_secret = Setting("OPSSIGHT_GITHUB_CLIENT_SECRET", kinds.TEXT, OAUTH,
+        "The secret of that application.", default="", secret=True, alias="GITHUB_CLIENT_SECRET")
+    github_callback_url = Setting("OPSSIGHT_GITHUB_CALLBACK_URL", kinds.TEXT, OAUTH,
+        "The callback address that was registered there, where it is another one than "
+        "`/auth/callback/github` below OPSSIGHT_PUBLIC_URL.", default="", alias="GITHUB_CALLBACK_URL")
+    gitlab_client_id = Setting("OPSSIGHT_GITLAB_CLIENT_ID", kinds.TEXT, OAUTH,
+        "The id of your OAuth application at gitlab.com; with it people connect by a button. "
+        "Servers of your own are registered on the admin site.", default="", alias="GITLAB_CLIENT_ID")
+    gitlab_client_secret = Setting("OPSSIGHT_GITLAB_CLIENT_SECRET", kinds.TEXT, OAUTH,
+        "The secret of that application.", default="", secret=True, alias="GITLAB_CLIENT_SECRET")
+    gitlab_callback_url = Setting("OPSSIGHT_GITLAB_CALLBACK_URL", kinds.TEXT, OAUTH,
+        "The callback address that was registered there, where it is another one than "
+        "`/auth/callback/gitlab` below OPSSIGHT_PUBLIC_URL.", default="", alias="GITLAB_CALLBACK_URL")
+    bitbucket_client_id = Setting("OPSSIGHT_BITBUCKET_CLIENT_ID", kinds.TEXT, OAUTH,
+        "The id of your OAuth application at bitbucket.org; with it people connect by a button. "
+        "Servers of your own are registered on the admin site.", default="", alias="BITBUCKET_CLIENT_ID")
+    bitbucket_client_secret = Setting("OPSSIGHT_BITBUCKET_CLIENT_SECRET", kinds.TEXT, OAUTH,
+        "The secret of that application.", default="", secret=True, alias="BITBUCKET_CLIENT_SECRET")
+    bitbucket_callback_url = Setting("OPSSIGHT_BITBUCKET_CALLBACK_URL", kinds.TEXT, OAUTH,
+        "The callback address that was registered there, where it is another one than "
+        "`/auth/callback/bitbucket` below OPSSIGHT_PUBLIC_URL.", default="", alias="BITBUCKET_CALLBACK_URL")
 
     workers = Setting("OPSSIGHT_WORKERS", kinds.whole_number(1, 64), WORK,
         "How many runs this machine works on at once. More than 2 is for PostgreSQL.", default=2)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from repos.models.api import Etag, RateBudget
-from repos.models.connection import Connection, ConnectionGrant, Credential
+from repos.models.api import Etag, RateBudget, RateSpend
+from repos.models.connection import Connection, ConnectionGrant, Credential, ProviderInstance
+from repos.models.discovery import Discovery, ImportRule
 from repos.models.repository import Repository, RepositoryGrant, RepositoryStatus
 from repos.models.webhook import Delivery, DeliveryBody, Webhook
 
@@ -13,8 +14,12 @@ __all__ = [
     "Credential",
     "Delivery",
     "DeliveryBody",
+    "Discovery",
     "Etag",
+    "ImportRule",
+    "ProviderInstance",
     "RateBudget",
+    "RateSpend",
     "Repository",
     "RepositoryGrant",
     "RepositoryStatus",

@@ -41,3 +41,24 @@ class Etag(models.Model):
 
     def __str__(self) -> str:
         return f"{self.etag} of {self.connection_id}"
+
+
+class RateSpend(models.Model):
+    """How many requests to the API of a connection were spent in one hour, and by what."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="spends")
+    resource = models.CharField(max_length=60)
+    spender = models.CharField(max_length=40)  # a job kind, or "people"
+    hour = models.DateTimeField()  # its beginning
+    requests = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)  # those of them that were answered with 304
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["connection", "resource", "spender", "hour"], name="ratespend_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.requests} of {self.resource} by {self.spender}"

@@ -32,6 +32,8 @@ class Connection(models.Model):
         OK = "ok", "ok"
         DEGRADED = "degraded", "degraded"  # answers, or answered lately, but not as it should
         REAUTH = "reauth_required", "reauth required"  # the credential was refused
+        REVOKED = "revoked", "revoked"  # it was taken back there, and cannot be renewed
+        BLOCKED = "blocked_by_org", "blocked by organization"  # its rules keep us out
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="connections")
@@ -41,6 +43,13 @@ class Connection(models.Model):
     # made at this machine's command line, whose user may name any folder and any host
     local = models.BooleanField(default=False, editable=False)
     account = models.CharField(max_length=200, blank=True)  # whom the provider says we are
+    # our application there, for what was connected by a button
+    instance = models.ForeignKey(
+        "ProviderInstance", on_delete=models.SET_NULL, null=True, blank=True, related_name="connections"
+    )
+    installation_id = models.CharField(max_length=40, blank=True)  # of a GitHub App
+    ca = models.TextField("certificate authority", blank=True)  # PEM, trusted beside the usual ones
+    proxy = EncryptedTextField(blank=True, default="")  # URL, may hold a login
     state = models.CharField(max_length=20, choices=State, default=State.UNKNOWN)
     error_class = models.CharField(
         max_length=20, choices=[(c.value, c.value) for c in ErrorClass], blank=True
@@ -59,7 +68,9 @@ class Connection(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["team", "name"], name="connection_name_unique"),
             models.CheckConstraint(
-                condition=Q(state__in=["unknown", "ok", "degraded", "reauth_required"]),
+                condition=Q(
+                    state__in=["unknown", "ok", "degraded", "reauth_required", "revoked", "blocked_by_org"]
+                ),
                 name="connection_state",
             ),
         ]
@@ -89,6 +100,29 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return f"{self.purpose} of {self.connection_id}"
+
+
+class ProviderInstance(models.Model):
+    """Our OAuth application at one instance of a provider, entered by an administrator."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    provider = models.CharField(max_length=20)
+    url = models.CharField(max_length=300, blank=True)  # its web address; "" is the provider's public one
+    client_id = models.CharField(max_length=200)
+    client_secret = EncryptedTextField()
+    # of a GitHub App, "" for an OAuth application
+    app_id = models.CharField(max_length=40, blank=True)
+    app_slug = models.CharField(max_length=100, blank=True)
+    private_key = EncryptedTextField(blank=True, default="")
+    ca = models.TextField("certificate authority", blank=True)  # PEM, trusted beside the usual ones
+    proxy = EncryptedTextField(blank=True, default="")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider", "url"], name="providerinstance_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.url}".strip()
 
 
 class ConnectionGrant(models.Model):

@@ -49,6 +49,10 @@ class Repository(models.Model):
     fork = models.BooleanField(default=False)
     size_bytes = models.BigIntegerField(null=True, blank=True)  # None: not told by the provider
     topics = models.JSONField(default=list, blank=True)
+    language = models.CharField(max_length=60, blank=True)
+    web_url = models.CharField(max_length=600, blank=True)  # where people read it
+    # what only this provider tells: {"permissions": {…}, "has_issues": true, …}
+    provider_data = models.JSONField(default=dict, blank=True)
     pushed_at = models.DateTimeField(null=True, blank=True)
     head_oid = models.CharField(max_length=64, blank=True)
     head_seen_at = models.DateTimeField(null=True, blank=True)

@@ -26,6 +26,12 @@ class Webhook(models.Model):
         ACTIVE = "active", "active"
         PAUSED = "paused", "paused"
 
+    class Remote(models.TextChoices):
+        UNKNOWN = "", "not known"  # entered by a person at the sender
+        OK = "ok", "registered"
+        DISABLED = "disabled", "disabled by the provider"
+        REFUSED = "refused", "could not be registered"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="webhooks")
     name = models.CharField(max_length=100, blank=True)
@@ -39,6 +45,14 @@ class Webhook(models.Model):
         Repository, on_delete=models.CASCADE, null=True, blank=True, related_name="webhooks"
     )
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    # how it stands at the provider, for one that we registered
+    managed = models.BooleanField(default=False)
+    remote_id = models.CharField(max_length=100, blank=True)
+    remote_state = models.CharField(max_length=10, choices=Remote, blank=True, default="")
+    remote_sentence = models.TextField(blank=True)
+    remote_checked_at = models.DateTimeField(null=True, blank=True)
+    rotated_at = models.DateTimeField(null=True, blank=True)  # when the newest secret was made
+    allowed_sources = models.JSONField(default=list, blank=True)  # CIDRs; none: from anywhere
     last_delivery_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -11,11 +11,12 @@ import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, NoReturn
+from typing import ClassVar, Literal, NoReturn
 
 from opssight.core.errors import PermanentFailure
 from repos.providers.base import Provider
-from repos.providers.types import Capability, RemoteRepository
+from repos.providers.oauth import OAuth
+from repos.providers.types import Capability, PipelineState, PullState, RemoteRepository
 from repos.providers.wire import Budget
 
 Visibility = Literal["public", "internal", "private"]
@@ -44,12 +45,6 @@ class RepositoryChange:
     visibility: Visibility | None = None
     archived: bool | None = None
     default_branch: str | None = None
-
-
-class PullState(StrEnum):
-    OPEN = "open"
-    MERGED = "merged"
-    CLOSED = "closed"
 
 
 @dataclass(frozen=True)
@@ -114,16 +109,6 @@ class Check:
     url: str = ""
 
 
-class PipelineState(StrEnum):
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    SKIPPED = "skipped"
-    WAITING = "waiting"  # for a person
-
-
 @dataclass(frozen=True)
 class Pipeline:
     """One run of the provider's CI."""
@@ -160,6 +145,14 @@ class HookSpec:
 
 class Forge(Provider):
     """A provider with an API. Implement what `capabilities` names."""
+
+    public: ClassVar[str] = ""  # the web address of the instance that is for everybody
+    oauth: ClassVar[OAuth | None] = None  # where people can connect by a button
+
+    @classmethod
+    def site_of(cls, url: str) -> str:
+        """The web address of an instance; `url` is "" for the public one."""
+        return url.strip().rstrip("/") or cls.public
 
     def search(self, words: str) -> Iterator[RemoteRepository]:
         """Repositories that the connection sees and whose name has the words. Capability SEARCH."""

@@ -351,12 +351,18 @@ def _shown(url: str) -> str:
 
 
 def post_form(
-    client: Callable[[str], httpx.Client], url: str, fields: Mapping[str, str], label: str
+    client: Callable[[str], httpx.Client],
+    url: str,
+    fields: Mapping[str, str],
+    label: str,
+    login: tuple[str, str] | None = None,
 ) -> tuple[int, Any]:
     """Status and JSON (None: it is none) of an answer to a form; nothing is tried again or followed."""
     try:
         with client(url) as sender:
-            response = sender.post(url, data=dict(fields), headers={"Accept": "application/json"})
+            auth = httpx.BasicAuth(*login) if login else httpx.USE_CLIENT_DEFAULT
+            headers = {"Accept": "application/json"}
+            response = sender.post(url, data=dict(fields), headers=headers, auth=auth)
     except httpx.TimeoutException:
         raise TransientFailure(f"{label} did not answer in time. It is tried again.") from None
     except httpx.HTTPError as error:

@@ -27,7 +27,7 @@ class OAuth:
     token: str
     scopes: tuple[str, ...]
     separator: str = " "
-    more: Mapping[str, str] = field(default_factory=dict)  # of the address people are sent to
+    basic: bool = False  # client id and secret as a login, not in the form
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,6 @@ class OAuthClient:
             "state": state,
             "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
-            **self._oauth.more,
         }
         return f"{self._app.site.rstrip('/')}{self._oauth.authorize}?{urlencode(query)}"
 
@@ -93,8 +92,10 @@ class OAuthClient:
 
     def _ask(self, fields: Mapping[str, str], refused: str) -> Grant:
         app = {"client_id": self._app.client_id, "client_secret": self._app.client_secret}
+        login = (self._app.client_id, self._app.client_secret) if self._oauth.basic else None
         url = f"{self._app.site.rstrip('/')}{self._oauth.token}"
-        status, data = post_form(self._client, url, {**app, **fields}, self._label)
+        form = {**fields} if login else {**app, **fields}
+        status, data = post_form(self._client, url, form, self._label, login)
         if status >= 500 or status == 429:
             raise TransientFailure(f"{self._label} gives no tokens just now (HTTP {status}).")
         error = data.get("error") if isinstance(data, dict) else None

@@ -9,12 +9,22 @@ from typing import Any
 from opssight.core.errors import InvalidInput
 from repos.providers.base import HookScheme, Provider
 
+# in the order in which pages offer them
 PROVIDERS = {
-    "folder": "repos.providers.folder.provider:FolderProvider",
+    "github": "repos.providers.github.provider:GitHubProvider",
+    "gitlab": "repos.providers.gitlab.provider:GitLabProvider",
+    "bitbucket": "repos.providers.bitbucket.provider:BitbucketProvider",
+    "bitbucket_dc": "repos.providers.bitbucket.dc:BitbucketDataCenterProvider",
+    "gitea": "repos.providers.gitea.provider:GiteaProvider",
     "plain": "repos.providers.plain.provider:PlainProvider",
+    "folder": "repos.providers.folder.provider:FolderProvider",
 }
 HOOK_SCHEMES = {
     "github": "repos.providers.github.webhook:GitHubScheme",
+    "gitlab": "repos.providers.gitlab.webhook:GitLabScheme",
+    "bitbucket": "repos.providers.bitbucket.webhook:BitbucketScheme",
+    "bitbucket_dc": "repos.providers.bitbucket.webhook:BitbucketDataCenterScheme",
+    "gitea": "repos.providers.gitea.webhook:GiteaScheme",
     "plain": "repos.providers.plain.webhook:PlainScheme",
 }
 

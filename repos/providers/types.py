@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field as dataclass_field
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from repos.git.remote import Remote
 from repos.git.runner import Git
@@ -121,6 +121,10 @@ class RemoteRepository:
     pushed_at: dt.datetime | None = None
     usable: bool = True
     reason: str = ""
+    language: str = ""
+    web_url: str = ""  # where people read it
+    # what only this provider tells, such as {"permissions": {"push": true}, "has_issues": true}
+    data: Mapping[str, Any] = dataclass_field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,82 @@ class Push:
     by: str = ""
 
 
+class PullState(StrEnum):
+    OPEN = "open"
+    MERGED = "merged"
+    CLOSED = "closed"
+
+
+class PipelineState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    WAITING = "waiting"  # for a person
+
+
+@dataclass(frozen=True)
+class RepositoryNews:
+    """What a delivery says happened to a repository itself. None and "" mean: not told.
+
+    The repository is the one that `Parsed` names, as it is called now.
+    """
+
+    what: Literal[
+        "created", "renamed", "transferred", "archived", "unarchived", "visibility", "deleted", "changed"
+    ]
+    visibility: Literal["", "public", "internal", "private"] = ""
+    archived: bool | None = None
+    default_branch: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class PullNews:
+    """A pull request was opened, changed or ended; `merge_oid` is the commit that a merge made."""
+
+    number: int
+    state: PullState
+    what: str  # the provider's word, such as "opened" or "synchronize"
+    title: str = ""
+    url: str = ""
+    head: str = ""
+    base: str = ""
+    head_oid: str = ""
+    merge_oid: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class PipelineNews:
+    """A run of the provider's CI began, went on or ended."""
+
+    external_id: str
+    state: PipelineState
+    name: str = ""
+    ref: str = ""
+    oid: str = ""
+    url: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class InstallationNews:
+    """An installation of our GitHub App came, went, or sees other repositories now."""
+
+    what: Literal["added", "removed", "suspended", "unsuspended", "repositories"]
+    account: str = ""
+    by: str = ""
+
+
+News = RepositoryNews | PullNews | PipelineNews | InstallationNews
+
+
 @dataclass(frozen=True)
 class Parsed:
-    """What a delivery says. `pushes` is empty for an event that is understood and not wanted.
+    """What a delivery says. No `pushes` and no `news`: an event that is understood and not wanted.
 
     `delivery_id` is the sender's id for it, or ""; the repository is named by the provider's id, by
     its full name, or both.
@@ -146,3 +223,5 @@ class Parsed:
     repository_id: str = ""
     repository_name: str = ""
     pushes: tuple[Push, ...] = ()
+    news: tuple[News, ...] = ()
+    installation_id: str = ""  # of a GitHub App, whose deliveries all come to one address

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.contrib import messages
+from django.forms import PasswordInput
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,9 +22,11 @@ from repos import access, connections, inventory, warm
 from repos.beside import Answer, ask, forget
 from repos.connections import Tested
 from repos.forms import ConnectionForm, recognise
+from repos.instances import callback_of, instances, with_oauth
 from repos.inventory import Found
 from repos.models import Connection
 from repos.providers.registry import PROVIDERS, all_providers, provider_named
+from repos.providers.types import Identity, Need
 from repos.views.connections import WAIT_SECONDS, OfConnection
 from repos.views.lists import repositories
 
@@ -75,8 +78,8 @@ class NewConnection(TeamPage):
         form.fields["name"].required = False
         answer = self.asked(form) if form.is_valid() else None
         if self.request.headers.get("HX-Request") == "true":
-            return render(self.request, "repos/_tested.html", {"answer": answer, "form": form})
-        return self.render_to_response(self.get_context_data(form=form, answer=answer))
+            return render(self.request, "repos/_tested.html", tested_context(answer, form))
+        return self.render_to_response(self.get_context_data(**tested_context(answer, form)))
 
     def asked(self, form: ConnectionForm) -> Answer[Tested] | None:
         """The answer; None when the values cannot be used, which is said at their fields."""
@@ -96,14 +99,68 @@ class NewConnection(TeamPage):
             context = self.get_context_data(pasted=text, paste_problem=found.sentence)
             return self.render_to_response(context)
         form = ConnectionForm(provider_named(found.provider), initial=found.initial)
+        for name in found.initial or {}:
+            widget = form.fields[name].widget
+            if isinstance(widget, PasswordInput):
+                widget.render_value = True  # it was pasted here a moment ago; nothing keeps it
         return self.render_to_response(self.get_context_data(form=form, recognised=True))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = kwargs.pop("form", None) or ConnectionForm(provider_named(self.kind))
         choices = [(one.kind, one.label, one is form.provider) for one in all_providers()]
         return super().get_context_data(
-            form=form, kind=form.provider.kind, label=form.provider.label, choices=choices, **kwargs
+            form=form,
+            kind=form.provider.kind,
+            label=form.provider.label,
+            choices=choices,
+            buttons=instances(),
+            unregistered=self.unregistered(),
+            **kwargs,
         )
+
+    def unregistered(self) -> list[tuple[str, str, str]]:
+        """Kind, label and callback address of providers whose button an administrator could turn on."""
+        if not self.request.user.is_superuser:
+            return []
+        ready = {instance.provider.kind for instance in instances()}
+        return [(p.kind, p.label, callback_of(p.kind)) for p in with_oauth() if p.kind not in ready]
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """A row of what a token may do; `state` is a key of STATES."""
+
+    what: str
+    how: str
+    state: str
+    word: str
+
+
+_NEEDS: Final = {
+    Need.READ: ("Read", "find repositories, fetch them, copy from them"),
+    Need.WRITE: ("Copy as a commit", "push to branches that are not protected"),
+    Need.PULL_REQUESTS: ("Copy as a pull request", "open and update pull requests"),
+    Need.HOOKS: ("Hear pushes at once", "register webhooks"),
+    Need.STATUSES: ("Tell results", "set the status of a commit"),
+    Need.CREATE: ("Make repositories", "create a repository where there is none"),
+}
+_MAY: Final = {
+    True: ("ok", "allowed"),
+    False: ("degraded", "missing"),
+    None: ("unknown", "not told by the server"),
+}
+
+
+def allowances(identity: Identity) -> list[Allowance]:
+    """What the token may do, need by need; empty where there is no API to ask."""
+    if identity.scopes is None and not identity.may:
+        return []
+    return [Allowance(*words, *_MAY[identity.may.get(need)]) for need, words in _NEEDS.items()]
+
+
+def tested_context(answer: Answer[Tested] | None, form: ConnectionForm) -> dict[str, Any]:
+    identity = answer.value.identity if answer is not None and answer.value is not None else None
+    return {"answer": answer, "form": form, "allowances": allowances(identity) if identity else []}
 
 
 class EditConnection(OfConnection):

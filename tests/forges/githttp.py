@@ -149,6 +149,7 @@ class GitServer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes: the second would wait for 40 ms
     server_state: GitServer
 
     def do_GET(self) -> None:

@@ -89,7 +89,7 @@ def test_connection_add_takes_secrets_from_elsewhere(
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--provider", "cvs"], "folder, plain"),
+        (["--provider", "cvs"], "plain, folder"),
         (["--provider", "folder"], "root: Folder is missing"),
         (["--provider", "folder", "--set", "root"], "NAME=VALUE"),
         (["--provider", "folder", "--set", "root=/a", "--set", "root=/b"], "given twice"),

@@ -183,12 +183,30 @@ def test_a_folder_or_an_address_is_recognised(text: str, provider: str, initial:
     assert (found.provider, found.initial, found.sentence) == (provider, initial, "")
 
 
-@pytest.mark.parametrize("text", ["", "acme", "ghp_abcdefghijklmnop", "glpat-abcdef", "ftp://host/a"])
+@pytest.mark.parametrize("text", ["", "acme", "ftp://host/a"])
 def test_anything_else_is_answered_with_what_to_do(text: str) -> None:
     found = recognise(text)
     assert found.provider == ""
     assert found.sentence.endswith(".")
     assert text == "" or text not in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "provider", "initial"),
+    [
+        ("ghp_abcdefghijklmnop", "github", {"token": "ghp_abcdefghijklmnop"}),
+        (" glpat-abcdef ", "gitlab", {"token": "glpat-abcdef"}),
+        ("ATATT3xFfGF0", "bitbucket", {"token": "ATATT3xFfGF0"}),
+        ("https://github.com/acme/site", "github", {}),
+        ("git@gitlab.com:acme/site.git", "gitlab", {}),
+        ("https://codeberg.org/acme/site", "gitea", {"url": "https://codeberg.org"}),
+    ],
+)
+def test_a_forge_is_recognised_by_its_tokens_and_its_host(
+    text: str, provider: str, initial: dict[str, str]
+) -> None:
+    found = recognise(text)
+    assert (found.provider, found.initial, found.sentence) == (provider, initial, "")
 
 
 def test_pasting_fills_the_form_and_puts_nothing_into_an_address() -> None:
@@ -200,15 +218,17 @@ def test_pasting_fills_the_form_and_puts_nothing_into_an_address() -> None:
     assert "https://git.example.org/a.git</textarea>" in text
     assert "hunter2" not in text
     answer = client.post(reverse("connection_new"), {"paste": "ghp_abcdefghijklmnop"})
-    assert "This is a token of GitHub." in answer.content.decode()
+    text = answer.content.decode()
+    assert 'value="ghp_abcdefghijklmnop"' in text
+    assert '<h2 id="connect">GitHub</h2>' in text
 
 
 def test_the_form_says_which_folders_may_be_used(settings: Settings) -> None:
     client, _ = signed_in()
     settings.FOLDER_ROOTS = (Path("/srv/git"), Path("/home/git"))
-    assert "It must be below /srv/git and /home/git." in page(client, "connection_new")
+    assert "It must be below /srv/git and /home/git." in page(client, "connection_new", provider="folder")
     settings.FOLDER_ROOTS = ()
-    assert "an administrator sets OPSSIGHT_FOLDER_ROOTS" in page(client, "connection_new")
+    assert "an administrator sets OPSSIGHT_FOLDER_ROOTS" in page(client, "connection_new", provider="folder")
 
 
 def test_each_provider_has_its_own_fields() -> None:

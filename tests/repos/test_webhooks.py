@@ -490,8 +490,8 @@ def test_create_makes_a_secret(principal: Principal, team: Team, settings: Setti
 
 
 def test_create_refuses(principal: Principal, team: Team) -> None:
-    with pytest.raises(InvalidInput, match="github, plain"):
-        webhooks.create_hook(principal, team, "gitlab")
+    with pytest.raises(InvalidInput, match="github, gitlab"):
+        webhooks.create_hook(principal, team, "sourcesafe")
     with pytest.raises(InvalidInput, match="one line"):
         webhooks.create_hook(principal, team, "github", secret="two\nlines")
     with pytest.raises(InvalidInput, match="another team"):

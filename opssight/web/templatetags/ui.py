@@ -56,14 +56,13 @@ register.filter("percent", formats.format_percent)
 register.filter("midcut", formats.cut_middle)
 
 PROVIDERS: Mapping[str, tuple[str, str]] = {
-    "folder": ("FO", "Folder"),
-    "plain": ("git", "Git server"),
     "github": ("GH", "GitHub"),
     "gitlab": ("GL", "GitLab"),
     "bitbucket": ("BB", "Bitbucket"),
-    "azure": ("AZ", "Azure DevOps"),
-    "gitea": ("GT", "Gitea"),
-    "onedev": ("OD", "OneDev"),
+    "bitbucket_dc": ("BD", "Bitbucket Data Center"),
+    "gitea": ("GT", "Gitea or Forgejo"),
+    "plain": ("git", "Git server"),
+    "folder": ("FO", "Folder"),
 }
 
 

@@ -27,11 +27,10 @@ from repos.providers.forge import (
     NewRepository,
     NotOffered,
     PullChange,
-    PullState,
     RepositoryChange,
 )
 from repos.providers.registry import scheme_named
-from repos.providers.types import Capability, Need
+from repos.providers.types import Capability, Need, PullState
 from tests.forges.standin import Reply, StandIn
 from tests.repos.git.work import git as plain_git
 from tests.repos.providers.contract import Case, assert_no_secret

@@ -1,0 +1,112 @@
+"""Deliveries as Gitea, Forgejo and Gogs send and sign them.
+
+They also send the headers of GitHub; which scheme counts is up to the webhook, never to the headers.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
+
+from repos.providers.base import HookScheme
+from repos.providers.errors import Unreadable
+from repos.providers.signatures import (
+    is_signed,
+    oid_of,
+    part_of,
+    read_object,
+    ref_of,
+    signature,
+    text_of,
+)
+from repos.providers.types import Parsed, Push
+
+_SENDERS = ("forgejo", "gitea", "gogs")  # each sends its own headers and those of its ancestors
+_NOTHING = "0" * 40
+_EXAMPLE = b'{"message": "A test delivery of OpsSight."}'
+
+
+class GiteaScheme(HookScheme):
+    """The bare hex HMAC-SHA256 over the JSON, also where that is sent in the form field `payload`."""
+
+    scheme: ClassVar[str] = "gitea"
+    label: ClassVar[str] = "Gitea, Forgejo or Gogs"
+    help: ClassVar[str] = (
+        "In the repository's settings under Webhooks: the kind Gitea, Forgejo or Gogs, the address as target "
+        "URL, POST with application/json, this secret, and the push and delete events."
+    )
+    headers: ClassVar[tuple[str, ...]] = (
+        "content-type",
+        "user-agent",
+        *(f"x-{sender}-{name}" for sender in _SENDERS for name in ("event", "event-type", "delivery")),
+    )
+
+    def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool:
+        with suppress(Unreadable):
+            return is_signed(f"sha256={_header(headers, 'signature')}", _json_of(headers, body), secrets)
+        return False
+
+    def parse(self, headers: Mapping[str, str], body: bytes) -> Parsed:
+        event = text_of(_header(headers, "event"), 60)
+        if not event:
+            raise Unreadable("The header X-Gitea-Event is missing, so nobody knows what this is about.")
+        payload = read_object(_json_of(headers, body))
+        repository = part_of(payload, "repository")
+        number = repository.get("id")
+        return Parsed(
+            event=event,
+            delivery_id=text_of(_header(headers, "delivery")),
+            repository_id=str(number) if isinstance(number, int) else "",
+            repository_name=text_of(repository.get("full_name")),
+            pushes=_pushes(event, payload),
+        )
+
+    def example(self, secret: str) -> tuple[dict[str, str], bytes]:
+        headers = {
+            "content-type": "application/json",
+            "user-agent": "OpsSight test delivery",
+            "x-gitea-event": "ping",
+            "x-gitea-delivery": str(uuid.uuid4()),
+            "x-gitea-signature": signature(secret, _EXAMPLE).removeprefix("sha256="),
+        }
+        return headers, _EXAMPLE
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    return next((value for sender in _SENDERS if (value := headers.get(f"x-{sender}-{name}"))), "")
+
+
+def _json_of(headers: Mapping[str, str], body: bytes) -> bytes:
+    """What is signed. Raises `Unreadable`."""
+    if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return body
+    try:
+        fields = parse_qs(body.decode("ascii"), max_num_fields=10)
+    except ValueError:
+        raise Unreadable("The body is not a form that can be read.") from None
+    return fields.get("payload", [""])[0].encode("utf-8", "replace")
+
+
+def _pushes(event: str, payload: Mapping[str, Any]) -> tuple[Push, ...]:
+    if event == "delete" and payload.get("ref_type") == "branch":  # no push tells of it, as with tags
+        ref = ref_of(f"refs/heads/{text_of(payload.get('ref'))}")
+        return (Push(ref, "", _NOTHING, _by(payload)),)
+    if event != "push":
+        return ()
+    push = Push(
+        ref=ref_of(payload.get("ref")),
+        before=oid_of(payload.get("before")),
+        after=oid_of(payload.get("after")),
+        by=_by(payload),
+    )
+    is_test = push.before == push.after != ""  # the button beside the webhook in Gitea
+    return () if is_test else (push,)
+
+
+def _by(payload: Mapping[str, Any]) -> str:
+    pusher, sender = part_of(payload, "pusher"), part_of(payload, "sender")
+    names = (part.get(name) for part in (pusher, sender) for name in ("login", "username"))
+    return next((text for name in names if (text := text_of(name, 100))), "")

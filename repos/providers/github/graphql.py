@@ -1,0 +1,45 @@
+"""The few things that GitHub offers by GraphQL only."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from opssight.core.errors import Failure, NotFound, PermanentFailure, RateLimited
+from repos.providers.github.dialect import refusal
+from repos.providers.github.reading import object_of
+from repos.providers.http import Api
+from repos.providers.signatures import text_of
+
+READY = """
+mutation($id: ID!) { markPullRequestReadyForReview(input: {pullRequestId: $id}) { clientMutationId } }
+"""
+DRAFT = """
+mutation($id: ID!) { convertPullRequestToDraft(input: {pullRequestId: $id}) { clientMutationId } }
+"""
+AUTO_MERGE = """
+mutation($id: ID!, $method: PullRequestMergeMethod!) {
+  enablePullRequestAutoMerge(input: {pullRequestId: $id, mergeMethod: $method}) { clientMutationId }
+}
+"""
+
+
+def mutate(api: Api, address: str, query: str, variables: Mapping[str, str]) -> None:
+    """Errors come with status 200; the first one is raised."""
+    body = {"query": query, "variables": dict(variables)}
+    errors = object_of(api.send("POST", address, body), "an answer to GraphQL").get("errors")
+    if errors:
+        raise _failure(errors[0] if isinstance(errors, list) else errors)
+
+
+def _failure(error: Any) -> Failure:
+    item = error if isinstance(error, dict) else {}
+    kind, message = text_of(item.get("type"), 60), text_of(item.get("message"))
+    if kind == "RATE_LIMITED":
+        until = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)
+        return RateLimited("GitHub allows no more requests (graphql) for now.", retry_at=until)
+    if kind == "NOT_FOUND":
+        return NotFound(f"GitHub has nothing there that this connection can see. It says: {message}")
+    own = refusal({}, message) if kind == "FORBIDDEN" else ""
+    return PermanentFailure(own or f"GitHub does not do this. It says: {message or 'nothing'}")

@@ -1,0 +1,104 @@
+"""To the provider and back: starting to connect by a button, and what the browser brings from there."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import time
+from typing import Any, Final
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from opssight.accounts.models import Role, Team
+from opssight.accounts.teams import visible_teams
+from opssight.core.errors import Failure, InvalidInput
+from opssight.core.ids import as_uuid
+from opssight.web.views import TeamPage, one_or_404
+from repos import oauth, selectors
+from repos.instances import Instance, instance_of
+from repos.models import Connection
+
+KEY: Final = "oauth"
+OPEN: Final = 5  # attempts of one session at a time
+SECONDS: Final = 1_800
+
+
+class StartOAuth(TeamPage):
+    """POST sends the browser to the provider. What comes back fits this session, team and attempt only."""
+
+    http_method_names = ["post"]
+    post_role = Role.ADMIN
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        kind, url = request.POST.get("provider", ""), request.POST.get("url", "").strip()
+        connection = request.POST.get("connection", "")
+        state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
+        try:
+            instance = instance_of(kind, url)
+            address = oauth.address_to_send_to(instance, state, verifier)
+        except Failure as failure:
+            messages.error(request, failure.sentence)
+            return redirect("connection_new")
+        attempt = {
+            "state": state,
+            "verifier": verifier,
+            "provider": kind,
+            "url": url,
+            "team": str(self.request.team.pk),
+            "connection": str(as_uuid(connection) or ""),
+            "at": int(time.time()),
+        }
+        request.session[KEY] = [*request.session.get(KEY, []), attempt][-OPEN:]
+        # not a redirect: our form may only be sent to ourselves, and the browser counts where that leads
+        answer = render(request, "repos/to_provider.html", {"address": address, "label": instance.label})
+        answer["Refresh"] = f"0; url={address}"
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+
+class OAuthCallback(TeamPage):
+    """GET is where the provider sends the browser back to."""
+
+    http_method_names = ["get"]
+    role = Role.VIEWER  # the attempt's team counts, not the one that is worked in now
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return self.finished(kwargs["provider"])
+        except Failure as failure:
+            messages.error(request, failure.sentence)
+            return redirect("connection_new")
+
+    def finished(self, kind: str) -> HttpResponse:
+        attempt = self.attempt(kind)
+        given = self.request.GET
+        if given.get("error"):
+            raise InvalidInput("You did not allow OpsSight in, so nothing was connected.")
+        instance = instance_of(kind, attempt["url"])
+        code = given.get("code", "")[:2_000]
+        if attempt["connection"]:
+            return self.reconnected(attempt, instance, code)
+        team: Team = one_or_404(visible_teams(self.principal), pk=attempt["team"])
+        made = oauth.connect(self.principal, team, instance, code, attempt["verifier"])
+        messages.success(self.request, f"{made.name} is connected. Now pick its repositories.")
+        return HttpResponseRedirect(reverse("connection_found", args=[made.pk]))
+
+    def reconnected(self, attempt: dict[str, Any], instance: Instance, code: str) -> HttpResponse:
+        rows = selectors.connections(self.principal).filter(team=attempt["team"])
+        connection: Connection = one_or_404(rows, pk=attempt["connection"])
+        oauth.reconnect(self.principal, connection, instance, code, attempt["verifier"])
+        messages.success(self.request, f"{connection.name} works again.")
+        return HttpResponseRedirect(reverse("connection", args=[connection.pk]))
+
+    def attempt(self, kind: str) -> dict[str, Any]:
+        """The attempt of this session that the state belongs to; it counts once, for half an hour."""
+        state = self.request.GET.get("state", "")
+        known: list[dict[str, Any]] = self.request.session.get(KEY, [])
+        found = [one for one in known if hmac.compare_digest(one["state"].encode(), state.encode())]
+        self.request.session[KEY] = [one for one in known if one not in found]
+        if not found or found[0]["provider"] != kind or time.time() - found[0]["at"] > SECONDS:
+            raise InvalidInput("This sign-in was not started here, or it is too old. Start again.")
+        return found[0]

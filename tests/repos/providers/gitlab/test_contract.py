@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.repos.providers.contract import CONTRACT, Case
+from tests.repos.providers.forge_contract import FORGE_CONTRACT, ForgeCase, offered
+
+pytestmark = pytest.mark.http_git
+
+
+@pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
+def test_gitlab(check: Callable[[Case], None], case: ForgeCase) -> None:
+    check(case)
+
+
+@pytest.mark.parametrize("check", FORGE_CONTRACT, ids=lambda check: check.__name__)
+def test_gitlab_as_a_forge(check: Callable[[ForgeCase], None], case: ForgeCase) -> None:
+    if not offered(check, case):
+        pytest.skip("GitLab does not offer this.")
+    check(case)
