@@ -9,7 +9,7 @@ import logging
 import shutil
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version as installed_version
@@ -278,6 +278,17 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return JsonResponse(document, status=200 if ready else 503)
 
 
+class ProbesMiddleware:
+    """Answers those two before anything asks for the host or HTTPS: probes call us by a bare address."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        probe = {"/healthz": healthz, "/readyz": readyz}.get(request.path_info)
+        return probe(request) if probe else self._get_response(request)
+
+
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
@@ -327,7 +338,5 @@ def _shown(found: Iterable[Check]) -> dict[str, dict[str, object]]:
 
 
 urlpatterns = [
-    path("healthz", healthz, name="healthz"),
-    path("readyz", readyz, name="readyz"),
     path("health", health, name="health"),
 ]

@@ -86,6 +86,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "opssight.health.ProbesMiddleware",
     "opssight.web.proxies.TrustedProxyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "opssight.accounts.middleware.RequestIdMiddleware",
@@ -147,7 +148,6 @@ LOGOUT_REDIRECT_URL = "login"
 
 _SECURE = ENV.production and not ENV.allow_http
 SECURE_SSL_REDIRECT = ENV.https_redirect
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # asked by machines beside us
 SECURE_HSTS_SECONDS = ENV.hsts_seconds
 SECURE_HSTS_INCLUDE_SUBDOMAINS = False  # other services may live below this host
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -58,6 +58,14 @@ def test_alive_asks_no_database() -> None:
     assert get("/healthz") == (200, {"status": "alive"})  # this test may not touch it
 
 
+def test_probes_may_call_by_any_address_and_without_https(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["opssight.example.org"]
+    settings.SECURE_SSL_REDIRECT = True
+    answer = Client().get("/healthz", headers={"host": "10.1.2.3:8000"})
+    assert (answer.status_code, answer.json()) == (200, {"status": "alive"})
+    assert Client().get("/health", headers={"host": "10.1.2.3:8000"}).status_code == 400
+
+
 @pytest.mark.usefixtures("ready")
 def test_ready_when_everything_is_right() -> None:
     status, document = get("/readyz")
