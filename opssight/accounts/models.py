@@ -249,6 +249,27 @@ class ApiToken(models.Model):
         return f"{self.name} (osp_{self.key}…)"
 
 
+class AccessToken(models.Model):
+    """A JWT that was given out for a quarter of an hour; its id is the `jti`. Pruned when it is over."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="access_tokens")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="access_tokens")
+    # the token it was given for; None: for a password or a session
+    parent = models.ForeignKey(
+        ApiToken, on_delete=models.CASCADE, null=True, blank=True, related_name="access_tokens"
+    )
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TeamOwnedQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"access token {self.pk}"
+
+
 class AllowedHost(models.Model):
     """An exception to the outbound policy: an administrator lets OpsSight reach this address."""
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from opssight.accounts.models import ApiToken, Membership, Role, TeamOwnedQuerySet, User
+from opssight.accounts.models import AccessToken, ApiToken, Membership, Role, Team, TeamOwnedQuerySet, User
 from opssight.audit.actor import Actor
 from opssight.core.errors import PermanentFailure
 
@@ -28,6 +28,7 @@ class Principal:
     roles: Mapping[uuid.UUID, Role]
     token: ApiToken | None = None
     scopes: frozenset[str] | None = field(default=None)  # None: a person, not narrowed
+    team: Team | None = None  # a token acts in one team; None: a person, in all of theirs
 
     @classmethod
     def of_user(cls, user: User) -> Principal:
@@ -35,11 +36,12 @@ class Principal:
         return cls(user=user, roles={team: Role(role) for team, role in rows})
 
     @classmethod
-    def of_token(cls, token: ApiToken) -> Principal:
+    def of_token(cls, token: ApiToken | AccessToken) -> Principal:
         """A token acts in one team, with its user's role of today: leaving the team ends it."""
         rows = Membership.objects.filter(user_id=token.user_id, team_id=token.team_id)
         roles = {team: Role(role) for team, role in rows.values_list("team_id", "role")}
-        return cls(user=token.user, roles=roles, token=token, scopes=frozenset(token.scopes))
+        api_token = token if isinstance(token, ApiToken) else token.parent
+        return cls(token.user, roles, api_token, frozenset(token.scopes), token.team)
 
     def team_ids(self, role: Role = Role.VIEWER) -> list[uuid.UUID]:
         """Teams in which this principal has at least `role`."""

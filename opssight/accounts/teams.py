@@ -95,7 +95,7 @@ def remove_member(principal: Principal, member: Membership) -> None:
     with transaction.atomic():
         _lock(member.team)
         role = Role(_fresh(member).role)
-        if member.user_id != principal.user.pk or principal.token is not None:
+        if member.user_id != principal.user.pk or principal.team is not None:
             _may_give(principal, member.team, role)
         if role == Role.OWNER:
             _keep_an_owner(member)
@@ -135,7 +135,7 @@ def _found(principal: Principal, team: Team, action: str) -> None:
 
 
 def _refuse_token(principal: Principal) -> None:
-    if principal.token is not None:
+    if principal.team is not None:
         raise NotAllowed("An API token acts inside its own team. Sign in to make a team.")
 
 

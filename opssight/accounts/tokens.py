@@ -92,7 +92,7 @@ def verify(text: str, *, at: dt.datetime | None = None) -> ApiToken | None:
         given = _digest(token.pepper_id if token else keyring().primary, key, secret)
     except SecretUnreadable:  # the key it was made with is gone
         return None
-    if token is None or not hmac.compare_digest(given, token.digest) or not _valid(token, at):
+    if token is None or not hmac.compare_digest(given, token.digest) or not is_valid(token, at):
         return None
     _note_use(token, secret, at)
     return token
@@ -143,7 +143,8 @@ def _refuse_more(principal: Principal, scopes: list[str], expires_at: dt.datetim
         )
 
 
-def _valid(token: ApiToken, at: dt.datetime) -> bool:
+def is_valid(token: ApiToken, at: dt.datetime) -> bool:
+    """Neither revoked nor over, and its user may still sign in."""
     return (
         token.revoked_at is None
         and (token.expires_at is None or token.expires_at > at)

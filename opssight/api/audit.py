@@ -70,7 +70,7 @@ class AuditViewSet(Door, GenericViewSet[AuditEvent]):
     lookup_value_converter = "uuid"
 
     def _events(self, filters: Filters | None = None) -> QuerySet[AuditEvent]:
-        person = self.principal.token is None and self.principal.user.is_superuser
+        person = self.principal.team is None and self.principal.user.is_superuser
         return events_for(self.principal.team_ids(), filters, system=person)
 
     @extend_schema(parameters=[AuditQuery])

@@ -9,19 +9,21 @@ from __future__ import annotations
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
-from opssight.accounts import tokens
+from opssight.accounts import access_tokens, tokens
 from opssight.accounts.models import User
 from opssight.accounts.scope import Principal
 
 
 class BearerAuthentication(authentication.BaseAuthentication):
-    """`Authorization: Bearer osp_…`."""
+    """`Authorization: Bearer`, with an API token (`osp_…`) or an access token (a JWT)."""
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
         scheme, _, text = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        token = tokens.verify(text.strip())
+        text = text.strip()
+        is_api_token = text.startswith(tokens.PREFIX)
+        token = tokens.verify(text) if is_api_token else access_tokens.verify(text)
         principal = Principal.of_token(token) if token else None
         if principal is None or not principal.roles:  # its user may have left the team
             raise exceptions.AuthenticationFailed("This token is not valid: unknown, expired or revoked.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 from django.utils.module_loading import autodiscover_modules
 
-from opssight.api import audit, schema, teams, tokens  # noqa: F401 - schema registers how one signs in
+from opssight.api import audit, auth, schema, teams, tokens  # noqa: F401 - schema registers how one signs in
 from opssight.api.index import DescriptionView, IndexView, MissingView
 from opssight.api.routing import extra, router
 

@@ -59,11 +59,11 @@ class Door(APIView):
 
         Raises a field error for a team the caller cannot see, NotAllowed for too small a role.
         """
-        token = self.principal.token
+        only = self.principal.team
         if team_id is not None:
             team: Team | None = visible_teams(self.principal).filter(pk=team_id).first()
         else:
-            team = token.team if token else team_of(self.request._request)
+            team = only or team_of(self.request._request)
         if team is None:
             raise ValidationError({"team": "There is no such team among yours."})
         self.principal.require(role, team.pk)

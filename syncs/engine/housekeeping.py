@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.db.models import Model, QuerySet
 
+from opssight.accounts.models import AccessToken
 from opssight.audit.anchors import export_anchor
 from opssight.audit.sealer import seal_new
 from opssight.notices import outbox
@@ -84,6 +85,7 @@ def prune() -> dict[str, int]:
         "notices": outbox.prune(settings.LOG_DAYS),
         "answers of providers": _delete(Etag.objects.filter(told_at__lt=after(-dt.timedelta(days=30)))),
         "workers": _delete(workers),
+        "access tokens": _delete(AccessToken.objects.filter(expires_at__lt=after(-dt.timedelta(hours=1)))),
     }
 
 

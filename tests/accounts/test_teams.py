@@ -45,7 +45,7 @@ def test_an_organization_has_a_team_of_its_own_and_its_administrators_add_teams(
 
 def test_a_token_makes_no_team() -> None:
     user = make_user()
-    principal = Principal(user=user, roles=of(user).roles, token=object())  # type: ignore[arg-type]
+    principal = Principal(user=user, roles=of(user).roles, team=make_team(user))
     with pytest.raises(NotAllowed):
         teams.create_team(principal, "Docs")
     with pytest.raises(NotAllowed):
