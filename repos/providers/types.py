@@ -34,8 +34,12 @@ class Capability(StrEnum):
     STATUSES = "statuses"  # tells the result of a check of a commit
     PIPELINES = "pipelines"  # lists runs of the provider's CI
     HOOKS = "hooks"  # registers webhooks by itself
+    HOOK_TESTS = "hook_tests"  # sends a test to a webhook when it is asked to
+    REDELIVERY = "redelivery"  # tells which deliveries did not arrive, and sends them again
     RATE_LIMITS = "rate_limits"  # tells what is left of its limits
 
+
+Missed = Callable[[str], None]  # told, in a sentence, what a list had to leave out
 
 FieldKind = Literal["text", "lines", "path", "secret", "secret_lines"]
 
@@ -73,6 +77,7 @@ class Context:
     roots: tuple[Path, ...] = ()
     trusted: bool = False
     wire: Wire | None = None  # for providers with an API
+    installation: str = ""  # whose, when it speaks for an installation of an app: app and account
 
 
 class Need(StrEnum):
@@ -123,7 +128,7 @@ class RemoteRepository:
     reason: str = ""
     language: str = ""
     web_url: str = ""  # where people read it
-    # what only this provider tells, such as {"permissions": {"push": true}, "has_issues": true}
+    # what only this provider tells, as in docs/reference/providers.md: {"has_issues": true, …}
     data: Mapping[str, Any] = dataclass_field(default_factory=dict)
 
 
@@ -166,6 +171,7 @@ class RepositoryNews:
     visibility: Literal["", "public", "internal", "private"] = ""
     archived: bool | None = None
     default_branch: str = ""
+    former_id: str = ""  # where a transfer gives it another id
     by: str = ""
 
 
@@ -200,10 +206,15 @@ class PipelineNews:
 
 @dataclass(frozen=True)
 class InstallationNews:
-    """An installation of our GitHub App came, went, or sees other repositories now."""
+    """An installation of our GitHub App came, went, or sees other repositories now.
+
+    `appeared` are (id, full name) of what it sees now, `vanished` the ids of what it sees no more.
+    """
 
     what: Literal["added", "removed", "suspended", "unsuspended", "repositories"]
     account: str = ""
+    appeared: tuple[tuple[str, str], ...] = ()
+    vanished: tuple[str, ...] = ()
     by: str = ""
 
 
@@ -222,6 +233,7 @@ class Parsed:
     delivery_id: str = ""
     repository_id: str = ""
     repository_name: str = ""
+    repository_url: str = ""  # for people; its host tells instances with the same ids apart
     pushes: tuple[Push, ...] = ()
     news: tuple[News, ...] = ()
     installation_id: str = ""  # of a GitHub App, whose deliveries all come to one address

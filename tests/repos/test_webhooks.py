@@ -20,8 +20,8 @@ from opssight.accounts.scope import NotAllowed, Principal
 from opssight.audit.models import AuditEvent
 from opssight.core.env_kinds import Rate
 from opssight.core.errors import Conflict, InvalidInput, NotFound
-from repos import events, selectors, webhooks
-from repos.events import Event, Pushed
+from repos import events, receiving, selectors, webhooks
+from repos.events import Event, Pushed, RepositoryEvent
 from repos.hook_view import deliver
 from repos.models import Delivery, DeliveryBody, Repository, Webhook
 from syncs.models import Run, RunCause, Trigger
@@ -70,6 +70,11 @@ def failing() -> Iterator[None]:
     events._subscribers[:] = before
 
 
+def about(event: Event) -> uuid.UUID:
+    assert isinstance(event, RepositoryEvent)
+    return event.repository_id
+
+
 def post(hook: Webhook, body: bytes, headers: dict[str, str], **more: Any) -> Any:
     kind = headers.get("content-type", "application/json")
     others = {name: value for name, value in headers.items() if name != "content-type"}
@@ -105,7 +110,7 @@ def test_a_push_is_stored_and_told(hook: Webhook, repository: Repository, heard:
 def test_body_and_headers_are_kept_without_signatures(hook: Webhook) -> None:
     post_push(hook, id="72d3162e")
     delivery = Delivery.objects.get()
-    assert webhooks.body_of(delivery) == PUSH
+    assert receiving.body_of(delivery) == PUSH
     assert delivery.body_bytes == len(PUSH)
     assert zlib.decompress(bytes(DeliveryBody.objects.get().body)) == PUSH
     assert delivery.headers == {
@@ -162,7 +167,7 @@ def test_a_repository_that_is_not_here(hook: Webhook, heard: list[Event]) -> Non
 def test_the_sender_writes_the_name_otherwise(hook: Webhook, team: Team, heard: list[Event]) -> None:
     repository = make_repository(make_connection(team), "Acme-Widgets/Docs-Site")
     post_push(hook)
-    assert [event.repository_id for event in heard] == [repository.pk]
+    assert [about(event) for event in heard] == [repository.pk]
 
 
 def test_repositories_of_one_name_are_all_told(hook: Webhook, team: Team, heard: list[Event]) -> None:
@@ -171,14 +176,14 @@ def test_repositories_of_one_name_are_all_told(hook: Webhook, team: Team, heard:
     make_repository(make_connection(team), "acme-widgets/docs-site", state="ignored")
     make_repository(make_connection(make_team()), "acme-widgets/docs-site")
     post_push(hook)
-    assert len({event.repository_id for event in heard}) == 2
+    assert len({about(event) for event in heard}) == 2
 
 
 def test_a_renamed_repository_is_known_by_its_id(hook: Webhook, team: Team, heard: list[Event]) -> None:
     repository = make_repository(make_connection(team, "github"), "acme/old-name", external_id="186853002")
     make_repository(make_connection(team, "plain"), "acme/other", external_id="186853002")
     post_push(hook)
-    assert [event.repository_id for event in heard] == [repository.pk]
+    assert [about(event) for event in heard] == [repository.pk]
 
 
 def test_a_hook_of_one_connection_looks_only_there(
@@ -189,7 +194,7 @@ def test_a_hook_of_one_connection_looks_only_there(
     make_repository(other, "acme-widgets/docs-site")
     hook, _ = webhooks.create_hook(principal, team, "github", secret=SECRET, connection=mine)
     post_push(hook)
-    assert [event.repository_id for event in heard] == [repository.pk]
+    assert [about(event) for event in heard] == [repository.pk]
 
 
 def test_a_hook_of_one_repository_needs_no_name(principal: Principal, team: Team, heard: list[Event]) -> None:
@@ -197,7 +202,7 @@ def test_a_hook_of_one_repository_needs_no_name(principal: Principal, team: Team
     hook, _ = webhooks.create_hook(principal, team, "plain", secret=SECRET, repository=repository)
     body = b'{"ref": "refs/heads/main"}'
     assert post(hook, body, plain_headers(body)).status_code == 202
-    assert [event.repository_id for event in heard] == [repository.pk]
+    assert [about(event) for event in heard] == [repository.pk]
     assert Delivery.objects.get().sentence == ""
 
 
@@ -214,7 +219,7 @@ def test_a_paused_hook_stores_and_does_nothing(
     assert post_push(hook).status_code == 204
     assert Delivery.objects.get().verdict == "ignored"
     webhooks.update_hook(principal, hook, paused=False)
-    webhooks.replay(principal, Delivery.objects.get())
+    receiving.replay(principal, Delivery.objects.get())
     assert len(heard) == 1
 
 
@@ -252,12 +257,12 @@ def test_a_forged_delivery_does_not_take_the_place_of_the_real_one(
 def test_not_authentic_ones_are_capped(
     hook: Webhook, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "_KEEP_UNAUTHENTIC", 3)
+    monkeypatch.setattr(receiving, "_KEEP_UNAUTHENTIC", 3)
     settings.HOOK_REFUSED_RATE = Rate(5, 60)
     answers = [post(hook, b"%d" % n, {}) for n in range(7)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 401, 401, 401, 401]
     assert Delivery.objects.count() == 3
-    monkeypatch.setattr(webhooks, "_KEEP_UNAUTHENTIC", 200)
+    monkeypatch.setattr(receiving, "_KEEP_UNAUTHENTIC", 200)
     for n in range(7):
         answer = post(hook, b"%d" % n, {})
     assert (answer.status_code, answer["retry-after"]) == (429, "60")
@@ -271,7 +276,7 @@ def test_authentic_and_unreadable(hook: Webhook, body: bytes) -> None:
     assert answer.status_code == 400
     delivery = Delivery.objects.get()
     assert (delivery.verdict, delivery.sentence) == ("unreadable", answer.json()["detail"])
-    assert webhooks.body_of(delivery) == body
+    assert receiving.body_of(delivery) == body
     assert post_push(hook, id="7").status_code == 202
 
 
@@ -319,6 +324,16 @@ def test_above_the_ceiling(hook: Webhook, settings: Settings) -> None:
     assert [post_push(hook, id=str(n)).status_code for n in range(3)] == [202, 202, 429]
     Delivery.objects.update(received_at=dt.datetime.now(dt.UTC) - dt.timedelta(minutes=2))
     assert post_push(hook, id="4").status_code == 202
+
+
+def test_more_than_a_hundred_a_minute_are_all_stored_and_share_a_run(
+    hook: Webhook, repository: Repository
+) -> None:
+    Trigger.objects.create(job=make_job(repository.team), repository=repository, event="Pushed", ref="main")
+    assert {post_push(hook, id=str(number)).status_code for number in range(150)} == {202}
+    assert Delivery.objects.filter(verdict="accepted").count() == 150
+    assert Run.objects.count() == 1
+    assert RunCause.objects.values("delivery").distinct().count() == 150
 
 
 def test_no_such_hook(hook: Webhook) -> None:
@@ -398,7 +413,7 @@ def test_a_failing_subscriber_is_not_the_senders_trouble(
     delivery = Delivery.objects.get()
     assert delivery.verdict == "error"
     assert "ValueError" in delivery.sentence
-    assert webhooks.body_of(delivery) == PUSH
+    assert receiving.body_of(delivery) == PUSH
     assert Webhook.objects.get().name != "half done"
 
 
@@ -408,10 +423,10 @@ def test_an_integrity_error_of_something_else_is_not_a_duplicate(
     def refuse(*args: object, **kwargs: object) -> None:
         raise IntegrityError("something else")
 
-    monkeypatch.setattr(webhooks, "_touch", refuse)
+    monkeypatch.setattr(receiving, "_touch", refuse)
     headers = github_headers(PUSH)
     with pytest.raises(Delivery.DoesNotExist):
-        webhooks.receive(hook, headers, PUSH)
+        receiving.receive(hook, headers, PUSH)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -419,7 +434,7 @@ def test_an_integrity_error_of_something_else_is_not_a_duplicate(
 def test_a_webhook_that_is_deleted_meanwhile_answers_404(hook: Webhook, *, authentic: bool) -> None:
     headers = github_headers(PUSH if authentic else b"another body")
     Webhook.objects.filter(pk=hook.pk).delete()
-    received = webhooks.receive(hook, headers, PUSH)
+    received = receiving.receive(hook, headers, PUSH)
     assert (received.status, received.sentence) == (404, "The webhook at this address was deleted.")
     assert not Delivery.objects.exists()
 
@@ -430,14 +445,14 @@ def test_a_webhook_that_is_deleted_meanwhile_answers_404(hook: Webhook, *, authe
 def test_replay(hook: Webhook, principal: Principal, repository: Repository, heard: list[Event]) -> None:
     post_push(hook, id="7")
     first = Delivery.objects.get()
-    again = webhooks.replay(principal, first)
+    again = receiving.replay(principal, first)
     assert again.pk != first.pk
     assert (again.replay_of, again.verdict, again.repository) == (first, "accepted", repository)
-    assert webhooks.body_of(again) == PUSH
+    assert receiving.body_of(again) == PUSH
     assert [event.heard for event in heard] == ["webhook", "replay"]
     assert heard[1].delivery_id == again.pk
     assert AuditEvent.objects.get(action="delivery.replay").object_id == str(first.pk)
-    webhooks.replay(principal, first)
+    receiving.replay(principal, first)
     assert len(heard) == 3
 
 
@@ -446,7 +461,7 @@ def test_replay_starts_a_run_that_says_so(
 ) -> None:
     post_push(hook)
     Trigger.objects.create(job=make_job(repository.team), repository=repository, event="Pushed", ref="main")
-    webhooks.replay(principal, Delivery.objects.get())
+    receiving.replay(principal, Delivery.objects.get())
     assert Run.objects.get().trigger == "replay"
 
 
@@ -457,20 +472,20 @@ def test_what_cannot_be_replayed(hook: Webhook, principal: Principal) -> None:
     post_push(hook, id="7")
     for verdict in ("unauthentic", "unreadable", "duplicate"):
         with pytest.raises(Conflict, match=verdict):
-            webhooks.replay(principal, Delivery.objects.get(verdict=verdict))
+            receiving.replay(principal, Delivery.objects.get(verdict=verdict))
 
 
 def test_replay_after_the_body_was_pruned(hook: Webhook, principal: Principal) -> None:
     post_push(hook)
     DeliveryBody.objects.all().delete()
     with pytest.raises(NotFound, match="not kept"):
-        webhooks.replay(principal, Delivery.objects.get())
+        receiving.replay(principal, Delivery.objects.get())
 
 
 def test_replay_needs_an_operator(hook: Webhook) -> None:
     post_push(hook)
     with pytest.raises(NotAllowed):
-        webhooks.replay(Principal(make_user(), {hook.team_id: Role.VIEWER}), Delivery.objects.get())
+        receiving.replay(Principal(make_user(), {hook.team_id: Role.VIEWER}), Delivery.objects.get())
 
 
 # --- the hooks themselves --------------------------------------------------------------------------

@@ -7,12 +7,14 @@ carries a SHA-1 at GitHub. One delivery may tell of several branches and tags.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from repos.providers.base import HookScheme
-from repos.providers.bitbucket import reading
+from repos.providers.bitbucket import dc_reading, reading
 from repos.providers.errors import Unreadable
+from repos.providers.news import What, pull_news, repository_news, understood
 from repos.providers.signatures import (
     is_signed,
     oid_of,
@@ -22,12 +24,31 @@ from repos.providers.signatures import (
     signature,
     text_of,
 )
-from repos.providers.types import Parsed, Push
+from repos.providers.types import News, Parsed, PipelineNews, PipelineState, PullState, Push, RepositoryNews
 
 _SIGNATURE = "x-hub-signature"
 _NOTHING = "0" * 40
 _KINDS = {"branch": "refs/heads/", "tag": "refs/tags/"}
 _PING = "diagnostics:ping"
+_PULLS = {
+    "pullrequest:created",
+    "pullrequest:updated",
+    "pullrequest:fulfilled",
+    "pullrequest:rejected",
+    "pr:opened",
+    "pr:modified",
+    "pr:from_ref_updated",
+    "pr:to_ref_updated",
+    "pr:merged",
+    "pr:declined",
+    "pr:deleted",
+}
+_BUILDS = {
+    "INPROGRESS": PipelineState.RUNNING,
+    "SUCCESSFUL": PipelineState.SUCCEEDED,
+    "FAILED": PipelineState.FAILED,
+    "STOPPED": PipelineState.CANCELLED,
+}
 
 
 class _Scheme(HookScheme):
@@ -60,8 +81,8 @@ class BitbucketScheme(_Scheme):
     scheme: ClassVar[str] = "bitbucket"
     label: ClassVar[str] = "Bitbucket"
     help: ClassVar[str] = (
-        "In the repository's settings under Webhooks: this address and this secret, and as trigger the push "
-        "of a repository."
+        "In the repository's settings under Webhooks: this address and this secret, and as triggers push, "
+        "updated, deleted, transferred and build statuses of a repository, and those of pull requests."
     )
     headers: ClassVar[tuple[str, ...]] = (
         "content-type",
@@ -71,6 +92,7 @@ class BitbucketScheme(_Scheme):
         "x-request-uuid",
         "x-attempt-number",
     )
+    published: ClassVar[str] = "https://ip-ranges.atlassian.com/"
     delivery: ClassVar[str] = "x-request-uuid"
     body: ClassVar[bytes] = b'{"test": "A test delivery of OpsSight."}'
 
@@ -86,16 +108,25 @@ class BitbucketScheme(_Scheme):
             delivery_id=text_of(headers.get(self.delivery)),
             repository_id=reading.repository_id(repository),
             repository_name=text_of(repository.get("full_name")),
+            repository_url=reading.web_address(repository),
             pushes=tuple(_push(change, by) for change in changes),
+            news=tuple(_cloud_news(event, payload, by)),
         )
+
+    def networks_of(self, document: object) -> list[str]:
+        """Those of Atlassian's networks that Bitbucket sends from."""
+        listed = document.get("items") if isinstance(document, dict) else None
+        rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+        rows = [row for row in rows if _has(row, "direction", "egress")]
+        return [text_of(row.get("cidr")) for row in rows if _has(row, "product", "bitbucket")]
 
 
 class BitbucketDataCenterScheme(_Scheme):
     scheme: ClassVar[str] = "bitbucket_dc"
     label: ClassVar[str] = "Bitbucket Data Center"
     help: ClassVar[str] = (
-        "In the repository's settings under Webhooks: this address and this secret, and as event the push of "
-        "a repository."
+        "In the repository's settings under Webhooks: this address and this secret, and as events push "
+        "and modified of a repository, and those of pull requests."
     )
     headers: ClassVar[tuple[str, ...]] = ("content-type", "user-agent", "x-event-key", "x-request-id")
     delivery: ClassVar[str] = "x-request-id"
@@ -104,17 +135,14 @@ class BitbucketDataCenterScheme(_Scheme):
     def parse(self, headers: Mapping[str, str], body: bytes) -> Parsed:
         event = self._event(headers)
         payload = read_object(body)
-        repository = part_of(payload, "repository")
-        number = reading.number_of(repository.get("id"))
-        key = text_of(part_of(repository, "project").get("key"), 200)
-        slug = text_of(repository.get("slug"), 200)
+        repository = _dc_repository(payload)
         by = text_of(part_of(payload, "actor").get("name"), 100)
         changes = _changes(payload) if event == "repo:refs_changed" else []
         return Parsed(
             event=event,
             delivery_id=text_of(headers.get(self.delivery)),
-            repository_id="" if number is None else str(number),
-            repository_name=f"{key}/{slug}" if key and slug else "",
+            repository_id=dc_reading.repository_id(repository),
+            repository_name=dc_reading.repository_name(repository),
             pushes=tuple(
                 Push(
                     ref=ref_of(part_of(change, "ref").get("id")),
@@ -124,7 +152,13 @@ class BitbucketDataCenterScheme(_Scheme):
                 )
                 for change in changes
             ),
+            news=tuple(_dc_news(event, payload, by)),
         )
+
+
+def _has(row: Mapping[str, Any], name: str, word: str) -> bool:
+    words = row.get(name)
+    return isinstance(words, list) and word in words
 
 
 def _changes(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -146,6 +180,63 @@ def _push(change: Mapping[str, Any], by: str) -> Push:
         after=_oid(new),
         by=by,
     )
+
+
+def _cloud_news(event: str, payload: Mapping[str, Any], by: str) -> Iterable[News]:
+    if event in ("repo:updated", "repo:transfer", "repo:created", "repo:deleted"):
+        yield _cloud_repository(event, payload, by)
+    elif event in _PULLS:
+        what = event.partition(":")[2]
+        yield pull_news(understood(reading.pull, payload, "pullrequest"), what, by)
+    elif event.startswith("repo:commit_status_"):
+        yield _build(part_of(payload, "commit_status"), by)
+
+
+def _cloud_repository(event: str, payload: Mapping[str, Any], by: str) -> RepositoryNews:
+    """The id of a repository has its workspace in it, so that a transfer changes it."""
+    told = understood(reading.repository, payload, "repository")
+    if event == "repo:transfer":
+        previous = part_of(payload, "previous")
+        workspace = part_of(previous, "workspace") or previous
+        former = reading.repository_id({"workspace": workspace, "uuid": told.external_id.partition("/")[2]})
+        return replace(repository_news("transferred", told, by), former_id=former)
+    words: dict[str, What] = {"repo:created": "created", "repo:deleted": "deleted"}
+    renamed = not {"name", "full_name"}.isdisjoint(part_of(payload, "changes"))
+    return repository_news(words.get(event, "renamed" if renamed else "changed"), told, by)
+
+
+def _build(status: Mapping[str, Any], by: str) -> PipelineNews:
+    """The result of a build: Bitbucket tells of no runs."""
+    commit = text_of(part_of(part_of(status, "links"), "commit").get("href"), 2_000).rpartition("/")[2]
+    key = text_of(status.get("key"), 100)
+    state = text_of(status.get("state"))
+    if state not in _BUILDS or not key:
+        raise Unreadable("The delivery does not say which build it is about and how it stands.")
+    return PipelineNews(
+        external_id=key,
+        state=_BUILDS[state],
+        name=text_of(status.get("name")) or key,
+        ref=text_of(status.get("refname"), 255),
+        oid=reading.full_oid(part_of(status, "commit").get("hash")) or reading.full_oid(commit),
+        url=text_of(status.get("url"), 2_000),
+        by=by,
+    )
+
+
+def _dc_repository(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Each sort of event has it somewhere else."""
+    target = part_of(part_of(payload, "pullRequest"), "toRef")
+    return part_of(payload, "repository") or part_of(payload, "new") or part_of(target, "repository")
+
+
+def _dc_news(event: str, payload: Mapping[str, Any], by: str) -> Iterable[News]:
+    if event == "repo:modified":
+        old, new = (part_of(part_of(payload, side), "project").get("id") for side in ("old", "new"))
+        yield RepositoryNews("renamed" if old == new else "transferred", by=by)
+    elif event in _PULLS:
+        pull = understood(lambda part: dc_reading.pull(part, ""), payload, "pullRequest")
+        state = PullState.CLOSED if event == "pr:deleted" else pull.state
+        yield replace(pull_news(pull, event.partition(":")[2], by), url="", state=state)
 
 
 def _oid(side: Mapping[str, Any]) -> str:

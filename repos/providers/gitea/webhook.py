@@ -6,13 +6,15 @@ They also send the headers of GitHub; which scheme counts is up to the webhook, 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from repos.providers.base import HookScheme
 from repos.providers.errors import Unreadable
+from repos.providers.gitea import reading
+from repos.providers.news import What, pipeline_news, pull_news, repository_news, understood
 from repos.providers.signatures import (
     is_signed,
     oid_of,
@@ -22,11 +24,13 @@ from repos.providers.signatures import (
     signature,
     text_of,
 )
-from repos.providers.types import Parsed, Push
+from repos.providers.types import News, Parsed, Push
 
 _SENDERS = ("forgejo", "gitea", "gogs")  # each sends its own headers and those of its ancestors
 _NOTHING = "0" * 40
 _EXAMPLE = b'{"message": "A test delivery of OpsSight."}'
+_REPOSITORY: dict[str, What] = {"created": "created", "deleted": "deleted"}
+_FORGEJO_RUN = "action_run_"  # success, failure, recover
 
 
 class GiteaScheme(HookScheme):
@@ -36,7 +40,8 @@ class GiteaScheme(HookScheme):
     label: ClassVar[str] = "Gitea, Forgejo or Gogs"
     help: ClassVar[str] = (
         "In the repository's settings under Webhooks: the kind Gitea, Forgejo or Gogs, the address as target "
-        "URL, POST with application/json, this secret, and the push and delete events."
+        "URL, POST with application/json, this secret, and the events push, delete, repository, pull "
+        "request, pull request synchronized and workflow run."
     )
     headers: ClassVar[tuple[str, ...]] = (
         "content-type",
@@ -54,14 +59,17 @@ class GiteaScheme(HookScheme):
         if not event:
             raise Unreadable("The header X-Gitea-Event is missing, so nobody knows what this is about.")
         payload = read_object(_json_of(headers, body))
-        repository = part_of(payload, "repository")
-        number = repository.get("id")
+        # the runs of Forgejo have it inside
+        repository = part_of(payload, "repository") or part_of(part_of(payload, "run"), "repository")
+        number = reading.number_of(repository.get("id"))
         return Parsed(
             event=event,
             delivery_id=text_of(_header(headers, "delivery")),
-            repository_id=str(number) if isinstance(number, int) else "",
+            repository_id="" if number is None else str(number),
             repository_name=text_of(repository.get("full_name")),
+            repository_url=reading.url_of(repository.get("html_url")),
             pushes=_pushes(event, payload),
+            news=tuple(_news(event, payload)),
         )
 
     def example(self, secret: str) -> tuple[dict[str, str], bytes]:
@@ -104,6 +112,20 @@ def _pushes(event: str, payload: Mapping[str, Any]) -> tuple[Push, ...]:
     )
     is_test = push.before == push.after != ""  # the button beside the webhook in Gitea
     return () if is_test else (push,)
+
+
+def _news(event: str, payload: Mapping[str, Any]) -> Iterable[News]:
+    """Renaming and archiving send nothing: only looking tells."""
+    action, by = text_of(payload.get("action"), 60), _by(payload)
+    if event == "repository" and action in _REPOSITORY:
+        told = understood(reading.repository, payload, "repository")
+        yield repository_news(_REPOSITORY[action], told, by, archived=told.archived)
+    elif event == "pull_request":  # also when commits were added, with another event type
+        yield pull_news(understood(reading.pull, payload, "pull_request"), action, by)
+    elif event == "workflow_run":
+        yield pipeline_news(understood(reading.pipeline, payload, "workflow_run"), by)
+    elif event.startswith(_FORGEJO_RUN):
+        yield pipeline_news(understood(reading.pipeline, payload, "run"), by)
 
 
 def _by(payload: Mapping[str, Any]) -> str:

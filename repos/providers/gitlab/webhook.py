@@ -12,17 +12,26 @@ import hashlib
 import hmac
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from repos.providers.base import HookScheme
 from repos.providers.errors import Unreadable
+from repos.providers.gitlab import reading
+from repos.providers.news import What, pipeline_news, pull_news, understood
 from repos.providers.signatures import oid_of, part_of, read_object, ref_of, text_of
-from repos.providers.types import Parsed, Push
+from repos.providers.types import News, Parsed, Push, RepositoryNews
 
 WINDOW = 300  # seconds that the clocks may differ, and that a delivery may be sent again as it is
 _PREFIX = "whsec_"
 _MOST = 10  # signatures in one header
+_PROJECT: dict[str, What] = {
+    "project_create": "created",
+    "project_destroy": "deleted",
+    "project_rename": "renamed",
+    "project_transfer": "transferred",
+    "project_update": "changed",
+}
 _EXAMPLE = b'{"object_kind": "ping", "message": "A test delivery of OpsSight."}'
 
 
@@ -35,9 +44,9 @@ class GitLabScheme(HookScheme):
     scheme: ClassVar[str] = "gitlab"
     label: ClassVar[str] = "GitLab"
     help: ClassVar[str] = (
-        "In the project's or group's settings under Webhooks: the address as URL, push events and tag push "
-        "events. Let GitLab generate a signing token and enter it here as the secret; on older servers, "
-        "enter this secret there as the secret token."
+        "In the project's or group's settings under Webhooks: the address as URL, push, tag push, "
+        "merge request and pipeline events. Let GitLab generate a signing token and enter it here as the "
+        "secret; on older servers, enter this secret there as the secret token."
     )
     headers: ClassVar[tuple[str, ...]] = (
         "content-type",
@@ -66,12 +75,16 @@ class GitLabScheme(HookScheme):
         project = part_of(payload, "project")
         number = project.get("id", payload.get("project_id"))
         event = name.removesuffix(" Hook").lower().replace(" ", "_")
+        if event in ("system", "project"):  # of the whole server, of a group
+            event = text_of(payload.get("object_kind"), 60) or text_of(payload.get("event_name"), 60) or event
         return Parsed(
             event=event,
             delivery_id=_delivery_id(headers),
             repository_id=str(number) if type(number) is int else "",
-            repository_name=text_of(project.get("path_with_namespace")),
+            repository_name=text_of((project or payload).get("path_with_namespace")),
+            repository_url=reading.url_of(project.get("web_url")),
             pushes=(_push(payload),) if event in ("push", "tag_push") else (),
+            news=tuple(_news(event, payload)),
         )
 
     def example(self, secret: str) -> tuple[dict[str, str], bytes]:
@@ -130,6 +143,24 @@ def _delivery_id(headers: Mapping[str, str]) -> str:
     """The id that stays the same when GitLab sends it again; older servers have one per event only."""
     names = ("webhook-id", "idempotency-key", "x-gitlab-event-uuid")
     return next((found for name in names if (found := text_of(headers.get(name)))), "")
+
+
+def _news(event: str, payload: Mapping[str, Any]) -> Iterable[News]:
+    by = text_of(part_of(payload, "user").get("username"), 100)
+    about = part_of(payload, "object_attributes")
+    if event in _PROJECT:
+        # "private" from a group, "visibilitylevel|private" from the server
+        told = text_of(payload.get("project_visibility")).rpartition("|")[2]
+        yield RepositoryNews(_PROJECT[event], visibility=reading.VISIBILITIES.get(told, ""))
+    elif event == "merge_request":
+        # hooks have other names than the API for two fields
+        seen = {**about, "web_url": about.get("url"), "sha": part_of(about, "last_commit").get("id")}
+        pull = understood(reading.pull, {"object_attributes": seen}, "object_attributes")
+        yield pull_news(pull, text_of(about.get("action"), 60) or "update", by)
+    elif event == "pipeline":
+        seen = {**about, "web_url": about.get("url")}
+        run = understood(reading.pipeline, {"object_attributes": seen}, "object_attributes")
+        yield pipeline_news(run, by)
 
 
 def _push(payload: Mapping[str, Any]) -> Push:
