@@ -20,7 +20,8 @@ from opssight.accounts.scope import visible_to
 from opssight.api.fields import ObjectField
 from opssight.api.routing import router
 from opssight.api.views import ResourceViewSet
-from repos import selectors, webhooks
+from opssight.core.errors import TransientFailure
+from repos import hooks, receiving, selectors, sources, webhooks
 from repos.models import Connection, Delivery, Repository, Webhook
 
 
@@ -29,6 +30,11 @@ class HookOut(serializers.ModelSerializer[Webhook]):
     connection = serializers.UUIDField(source="connection_id", allow_null=True, read_only=True)
     repository = serializers.UUIDField(source="repository_id", allow_null=True, read_only=True)
     url = serializers.SerializerMethodField(help_text="What to enter at the sender.")
+    allowed_sources = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="Networks that deliveries may come from; none: from anywhere.",
+    )
     rotating = serializers.SerializerMethodField(help_text="Whether the former secret counts as well.")
 
     class Meta:
@@ -44,6 +50,12 @@ class HookOut(serializers.ModelSerializer[Webhook]):
             "repository",
             "state",
             "rotating",
+            "managed",
+            "remote_id",
+            "remote_state",
+            "remote_sentence",
+            "remote_checked_at",
+            "allowed_sources",
             "last_delivery_at",
             "created_at",
         ]
@@ -83,6 +95,11 @@ class HookIn(serializers.Serializer[Webhook]):
 class HookChange(serializers.Serializer[Webhook]):
     name = serializers.CharField(required=False, max_length=100)
     paused = serializers.BooleanField(required=False)
+    allowed_sources = serializers.ListField(
+        child=serializers.CharField(max_length=60),
+        required=False,
+        help_text="Networks (192.0.2.0/24) that deliveries may come from; an empty list: from anywhere.",
+    )
 
 
 class SecretIn(serializers.Serializer[Any]):
@@ -143,7 +160,7 @@ class HookViewSet(ResourceViewSet):
     serializer_class = HookOut
     default_sort = "name"
     sort_fields = {"name": "name"}
-    roles = {"test": Role.OPERATOR}
+    roles = dict.fromkeys(("test", "provider_test"), Role.OPERATOR)
 
     def rows(self) -> QuerySet[Webhook]:
         return selectors.webhooks(self.principal)
@@ -166,20 +183,29 @@ class HookViewSet(ResourceViewSet):
 
     @extend_schema(request=HookChange, responses=HookOut)
     def partial_update(self, request: Request, pk: uuid.UUID) -> Response:
-        """Rename, pause (deliveries are stored and not acted on) or resume."""
+        """Rename, pause (deliveries are stored and not acted on), resume, or set the allowed networks."""
         return self.shown(webhooks.update_hook(self.principal, self.get_object(), **self.read(HookChange)))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: uuid.UUID) -> Response:
-        """Delete a webhook with its deliveries."""
-        webhooks.delete_hook(self.principal, self.get_object())
+        """Delete a webhook with its deliveries, and at the provider where OpsSight registered it."""
+        hook = self.get_object()
+        hooks.remove_there(hook)
+        webhooks.delete_hook(self.principal, hook)
         return Response(status=204)
 
     @extend_schema(request=SecretIn, responses=HookMade)
     @action(detail=True, methods=["post"], url_path="rotate-secret")
     def rotate_secret(self, request: Request, pk: uuid.UUID) -> Response:
-        """A new secret; the former one counts as well until the rotation is ended."""
+        """A new secret; the former one counts as well until the rotation is ended.
+
+        For one that OpsSight registered the provider is told, and the answer has no secret.
+        """
         hook = self.get_object()
+        if hook.managed:
+            hooks.rotate(self.principal, hook)
+            hooks.mend(hook)
+            return self._with_secret(hook, "", 200)
         secret = webhooks.rotate_secret(self.principal, hook, self.read(SecretIn).get("secret", ""))
         return self._with_secret(hook, secret, 200)
 
@@ -191,6 +217,17 @@ class HookViewSet(ResourceViewSet):
         webhooks.end_rotation(self.principal, hook)
         return self.shown(hook)
 
+    @extend_schema(request=None, responses=HookOut)
+    @action(detail=True, methods=["post"], url_path="published-sources")
+    def published_sources(self, request: Request, pk: uuid.UUID) -> Response:
+        """Take deliveries only from the networks that the sender publishes, as they are now."""
+        hook = self.get_object()
+        self.principal.require(Role.ADMIN, hook.team_id)
+        answer = sources.published_soon(hook.scheme)
+        if answer.value is None:
+            raise TransientFailure(answer.sentence or "The sender is being asked. Ask again in a moment.")
+        return self.shown(webhooks.update_hook(self.principal, hook, allowed_sources=answer.value))
+
     @extend_schema(request=None, responses=VerdictOut)
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: uuid.UUID) -> Response:
@@ -200,6 +237,13 @@ class HookViewSet(ResourceViewSet):
         return Response(
             {"status": got.status, "verdict": got.verdict, "sentence": got.sentence, "delivery": delivery}
         )
+
+    @extend_schema(request=None, responses={202: None})
+    @action(detail=True, methods=["post"], url_path="provider-test")
+    def provider_test(self, request: Request, pk: uuid.UUID) -> Response:
+        """Have the provider send a test to a webhook that OpsSight registered."""
+        hooks.ask_for_test(self.get_object())
+        return Response(status=202)
 
     def _mine(self, rows: TeamOwnedQuerySet, given: dict[str, Any], field: str) -> Any:
         if field not in given:
@@ -233,7 +277,7 @@ class DeliveryViewSet(ResourceViewSet):
     @action(detail=True, methods=["get"])
     def body(self, request: Request, pk: uuid.UUID) -> HttpResponse:
         """The raw body as it came."""
-        raw = webhooks.body_of(self.get_object())
+        raw = receiving.body_of(self.get_object())
         headers = {"Content-Disposition": f'attachment; filename="{pk}.body"'}
         return HttpResponse(raw, content_type="application/octet-stream", headers=headers)
 
@@ -241,7 +285,7 @@ class DeliveryViewSet(ResourceViewSet):
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, pk: uuid.UUID) -> Response:
         """Act on it once more, as a new delivery."""
-        return self.shown(webhooks.replay(self.principal, self.get_object()), 201)
+        return self.shown(receiving.replay(self.principal, self.get_object()), 201)
 
 
 router.register("hooks", HookViewSet, basename="hooks")

@@ -11,6 +11,7 @@ from opssight.accounts.scope import NotAllowed, Principal
 from opssight.audit.models import AuditEvent
 from opssight.core.errors import Failure, InvalidInput
 from repos import inventory, selectors
+from repos.discovery import Found
 from repos.models import Connection, Repository
 from repos.providers.types import RemoteRepository
 from tests.factories import make_connection, make_repository, make_team, make_user
@@ -160,7 +161,7 @@ def test_what_the_provider_does_not_tell_is_kept(principal: Principal, connectio
 
 def test_long_texts_are_cut(principal: Principal, connection: Connection) -> None:
     told = RemoteRepository("1", "n" * 500, default_branch="b" * 300, topics=("a", "b"))
-    [row] = inventory.import_repositories(principal, connection, found=[inventory.Found(told, None)])
+    [row] = inventory.import_repositories(principal, connection, found=[Found(told, None)])
     row.refresh_from_db()
     assert (len(row.full_name), len(row.default_branch), row.topics) == (400, 255, ["a", "b"])
 
