@@ -1,60 +1,58 @@
 """From a connection to something that can be used: a client, a git credential, a store.
 
 The only place that decrypts the secrets of a connection, that decides which addresses and folders
-it may reach, and that keeps its health. HTTP and git must not run inside a database transaction,
+it may reach. HTTP and git must not run inside a database transaction,
 where they would hold locks for as long as a stranger likes.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import DatabaseError, connection as database, transaction
+from django.db import DatabaseError, connection as database
 
 from opssight.accounts.local import local_team
 from opssight.accounts.models import AllowedHost
 from opssight.core.clock import now
 from opssight.core.env import Env
-from opssight.core.errors import ErrorClass, Failure, InvalidInput, NotFound
+from opssight.core.errors import AuthFailure, Failure, InvalidInput, NotFound, TransientFailure
 from opssight.core.outbound import Address, AddressRefused, AllowedTarget, Policy
-from opssight.core.outbound_http import Client, client
-from opssight.notices.models import Severity
-from opssight.notices.outbox import report
+from opssight.core.outbound_http import Client
 from repos.etags import DatabaseEtags
 from repos.git.fetching import look as look_at
-from repos.git.remote import Remote
+from repos.git.remote import PasswordCredential, Remote, Route
 from repos.git.runner import Git
 from repos.git.store import Store, Stores
 from repos.git.types import RemoteRefs
+from repos.health import note_failure as note_failure, note_ok as note_ok
 from repos.instances import Instance, instance_of
 from repos.limits import DatabaseLimiter
-from repos.models import Connection, Repository
+from repos.models import Connection, ProviderInstance, Repository
+from repos.network import Network, network_at, network_of
 from repos.providers.base import Provider
 from repos.providers.folder.provider import FolderProvider
+from repos.providers.github.app import AppKey, GitHubApp
+from repos.providers.github.provider import api_of
 from repos.providers.http import Wire
 from repos.providers.oauth import Grant, OAuthClient
 from repos.providers.registry import provider_named
 from repos.providers.types import Context
 from repos.providers.wire import Etags, Limiter, NoEtags, NoLimiter, Tokens
-from repos.tokens import REFRESH, DatabaseTokens
+from repos.tokens import REFRESH, DatabaseTokens, InstallationTokens
+
+T = TypeVar("T")
 
 _ANYWHERE = (AllowedTarget("*", "0.0.0.0/0"), AllowedTarget("*", "::/0"))
-_SEVERITY = {
-    Connection.State.OK: Severity.INFO,
-    Connection.State.DEGRADED: Severity.WARNING,
-    Connection.State.REAUTH: Severity.ERROR,
-}
 _API_SECONDS = 30.0
 _API_BYTES = 64_000_000  # of one answer
-_OK_EVERY_SECONDS = 60  # how often "still fine" is written down
 
 
 def refuse_in_transaction() -> None:
@@ -92,11 +90,16 @@ def provider_for(
     tokens: Tokens | None = None,
     limiter: Limiter | None = None,
     etags: Etags | None = None,
+    installation: str = "",
+    network: Network | None = None,
 ) -> Provider:
     """A provider from plain values. InvalidInput names the fields that do not fit."""
     allowed = Policy(_ANYWHERE) if trusted else policy()
-    wire = Wire(lambda base_url: _http(base_url, allowed), tokens, etags or NoEtags(), limiter or NoLimiter())
-    return provider_named(kind)(options, secrets, _context(allowed, wire, trusted=trusted))
+    way = network or network_at(kind, str(options.get("url") or ""))
+    http = partial(_http, allowed=allowed, way=way)
+    wire = Wire(http, tokens, etags or NoEtags(), limiter or NoLimiter())
+    context = replace(_context(allowed, wire, way, trusted=trusted), installation=installation)
+    return provider_named(kind)(options, secrets, context)
 
 
 def client_of(connection: Connection, trusted: bool = False, reserve: float = 0.0) -> Provider:
@@ -113,7 +116,18 @@ def oauth_of(instance: Instance) -> OAuthClient:
     """Our OAuth application at an instance, to be asked for tokens."""
     allowed, oauth = policy(), instance.provider.oauth
     assert oauth is not None  # noqa: S101 - an instance is of a provider that has it
-    return OAuthClient(oauth, instance.app, lambda url: _http(url, allowed), instance.provider.label)
+    http = partial(_http, allowed=allowed, way=network_at(instance.kind, instance.url))
+    return OAuthClient(oauth, instance.app, http, instance.provider.label)
+
+
+def app_wire(way: Network | None = None) -> Wire:
+    """HTTP for what our GitHub Apps ask in their own name."""
+    return Wire(partial(_http, allowed=policy(), way=way or Network()))
+
+
+def github_app_of(row: ProviderInstance) -> GitHubApp:
+    wire = app_wire(Network(row.ca, row.proxy))
+    return GitHubApp(api_of(row.url), AppKey(row.app_id, row.private_key), wire)
 
 
 def remote_of(repository: Repository) -> Remote:
@@ -124,6 +138,23 @@ def remote_of(repository: Repository) -> Remote:
     refuse_in_transaction()
     provider = _provider_of(repository.connection)
     return provider.context.vet(provider.remote(repository.external_id, repository.full_name))
+
+
+def with_fresh_token(repository: Repository, remote: Remote, use: Callable[[Remote], T]) -> T:
+    """Use the remote; once more with another token where the one it has ended meanwhile."""
+    try:
+        return use(remote)
+    except AuthFailure:
+        if not _renewed_for(repository.connection, remote):
+            raise
+        return use(remote_of(repository))
+
+
+def _renewed_for(connection: Connection, refused: Remote) -> bool:
+    renewed = connection.credentials.filter(purpose=REFRESH).exists()
+    tokens = _tokens_of(connection, renewed=renewed)
+    used = refused.credential
+    return tokens is not None and isinstance(used, PasswordCredential) and bool(tokens.renewed(used.password))
 
 
 def remote_typed(text: str, label: str) -> Remote:
@@ -160,56 +191,14 @@ def look(repository: Repository, git: Git | None = None) -> RemoteRefs:
     """What the repository has now, by asking it; keeps head, default branch and health up to date."""
     refuse_in_transaction()
     try:
-        remote = remote_of(repository)
-        own = _git(tuple(_foreign_of(repository.connection, [repository])))
-        refs = look_at(git or own, remote)
+        own = git or _git(tuple(_foreign_of(repository.connection, [repository])))
+        refs = with_fresh_token(repository, remote_of(repository), lambda remote: look_at(own, remote))
     except Failure as failure:
         _note_lost(repository, failure)
         raise
     _note_seen(repository, refs)
     note_ok(repository.connection)
     return refs
-
-
-def note_ok(connection: Connection) -> None:
-    """The connection works. Written at most once a minute while nothing changes."""
-    fresh = connection.last_ok_at and (now() - connection.last_ok_at).total_seconds() < _OK_EVERY_SECONDS
-    if fresh and connection.state == Connection.State.OK:
-        return
-    _set_health(connection, Connection.State.OK, "", "", last_ok_at=now())
-
-
-def note_failure(connection: Connection, failure: Failure, *, whole: bool = False) -> None:
-    """The connection does not work as it should; what is wrong with one repository is not noted.
-
-    `whole`: the connection itself was asked, so that also "not there" is about all of it.
-    """
-    kind = failure.error_class
-    of_one = kind in (ErrorClass.NOT_FOUND, ErrorClass.CONFLICT) and not isinstance(failure, AddressRefused)
-    if of_one and not whole:
-        return
-    state = Connection.State.REAUTH if kind == ErrorClass.AUTH else Connection.State.DEGRADED
-    _set_health(connection, state, kind.value, failure.sentence)
-
-
-def _set_health(
-    connection: Connection, state: Connection.State, error_class: str, sentence: str, **more: Any
-) -> None:
-    """Store it, and tell whoever wants to know about a change."""
-    values = {"state": state, "error_class": error_class, "sentence": sentence, "checked_at": now(), **more}
-    for name, value in values.items():
-        setattr(connection, name, value)
-    with transaction.atomic():
-        Connection.objects.filter(pk=connection.pk).update(**values)
-        report(
-            team_id=connection.team_id,
-            topic="connection.health",
-            subject=f"connection {connection.pk}",
-            state=state.value,
-            severity=_SEVERITY[state],
-            title=f"{connection.name}: {state.label}",
-            sentence=sentence or f"{connection.name} works.",
-        )
 
 
 def _note_seen(repository: Repository, refs: RemoteRefs) -> None:
@@ -246,10 +235,25 @@ def _provider_of(connection: Connection, trusted: bool = False, reserve: float =
         connection.options,
         secrets,
         trusted=trusted or connection.local,
-        tokens=DatabaseTokens(connection, partial(_renew, connection)) if renewed else None,
+        tokens=_tokens_of(connection, renewed=renewed),
         limiter=DatabaseLimiter(connection, reserve),
         etags=DatabaseEtags(connection),
+        installation=connection.account if connection.installation_id else "",
+        network=network_of(connection),
     )
+
+
+def _tokens_of(connection: Connection, *, renewed: bool) -> Tokens | None:
+    if connection.installation_id:
+        return InstallationTokens(connection, partial(_renew_installation, connection))
+    return DatabaseTokens(connection, partial(_renew, connection)) if renewed else None
+
+
+def _renew_installation(connection: Connection, number: str) -> Grant:
+    refuse_in_transaction()
+    if connection.instance is None or not connection.instance.private_key:
+        raise AuthFailure(f"The GitHub App of {connection.name} is not known here any more. Connect again.")
+    return github_app_of(connection.instance).token(number)
 
 
 def _renew(connection: Connection, refresh_token: str) -> Grant:
@@ -258,7 +262,7 @@ def _renew(connection: Connection, refresh_token: str) -> Grant:
     return oauth_of(instance).refresh(refresh_token)
 
 
-def _http(base_url: str, allowed: Policy) -> Client:
+def _http(base_url: str, allowed: Policy, way: Network) -> Client:
     """A client for a provider's API. Plain http is for hosts that an administrator allowed by name."""
     refuse_in_transaction()
     parts = urlsplit(base_url)
@@ -266,27 +270,20 @@ def _http(base_url: str, allowed: Policy) -> Client:
     if parts.scheme == "http":
         _refuse_plain(allowed, parts.hostname or "", port, allowed.check(parts.hostname or "", port))
     env: Env = settings.ENV
-    return client(
-        allowed,
-        timeout=max(env.http_seconds, _API_SECONDS),
-        max_bytes=_API_BYTES,
-        max_redirects=0,
-        ca=env.ca,
-        proxy=env.proxy or None,
-    )
+    return way.client(allowed, timeout=max(env.http_seconds, _API_SECONDS), max_bytes=_API_BYTES)
 
 
-def _context(allowed: Policy, wire: Wire, *, trusted: bool) -> Context:
+def _context(allowed: Policy, wire: Wire, way: Network, *, trusted: bool) -> Context:
     return Context(
         git=_git(()),
-        vet=lambda remote: vetted(remote, allowed),
+        vet=lambda remote: vetted(remote, allowed, way),
         roots=tuple(Path(root) for root in settings.FOLDER_ROOTS),
         trusted=trusted,
         wire=wire,
     )
 
 
-def vetted(remote: Remote, allowed: Policy) -> Remote:
+def vetted(remote: Remote, allowed: Policy, way: Network | None = None) -> Remote:
     """The remote, pinned to addresses that the policy allows. A folder was checked by its provider.
 
     Plain http shows everything to the network, so it is used only with a host that was allowed by
@@ -294,11 +291,17 @@ def vetted(remote: Remote, allowed: Policy) -> Remote:
     """
     if remote.scheme == "file":
         return remote
+    route = (way or Network()).route(allowed) if remote.scheme.startswith("http") else Route()
     port = remote.port or 443
-    addresses = allowed.check(remote.host, port)
+    try:
+        addresses = allowed.check(remote.host, port)
+    except (NotFound, TransientFailure):
+        if not route.proxy or remote.scheme == "http":
+            raise
+        addresses = []  # behind a proxy names are often known to the proxy only
     if remote.scheme == "http":
         _refuse_plain(allowed, remote.host, port, addresses)
-    return replace(remote, addresses=tuple(str(address) for address in addresses))
+    return replace(remote, addresses=tuple(str(address) for address in addresses), route=route)
 
 
 def _refuse_plain(allowed: Policy, host: str, port: int, addresses: Iterable[Address]) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db.models import Max
 
 from opssight.core.clock import now
 from opssight.core.errors import RateLimited
+from opssight.web.parts import Meter
+from repos import spending
 from repos.models import Connection, RateBudget
 from repos.providers.wire import Budget
+from repos.spending import Spent
 
 RESERVE = 0.1  # of each limit, not used by runs
 _TELL_SECONDS = 5.0  # how often a budget that shrinks is written down
@@ -51,6 +56,9 @@ class DatabaseLimiter:
             connection=self._connection, resource=resource, defaults={"paused_until": until}
         )
 
+    def spent(self, resource: str, *, unchanged: bool) -> None:
+        spending.count(self._connection.pk, resource, unchanged=unchanged)
+
     def _waits(self, resource: str) -> dt.datetime | None:
         if resource in self._pauses():
             return self._pauses()[resource]
@@ -88,3 +96,56 @@ def waits_until(connection: Connection) -> dt.datetime | None:
     rows = connection.budgets.filter(paused_until__gt=now())
     latest: dt.datetime | None = rows.aggregate(latest=Max("paused_until"))["latest"]
     return latest
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit of a connection as it is known now, and who spent requests on it within 24 hours.
+
+    None is not known: never told, or the time it was told for is over. `reserved` of `limit` are not
+    used by runs.
+    """
+
+    resource: str
+    limit: int | None = None
+    remaining: int | None = None
+    reserved: int | None = None
+    reset_at: dt.datetime | None = None
+    paused_until: dt.datetime | None = None
+    told_at: dt.datetime | None = None
+    spent: Sequence[Spent] = ()
+
+    @property
+    def spare(self) -> bool:
+        """Whether there is more than the reserve."""
+        return (self.remaining or 0) > (self.reserved or 0)
+
+    @property
+    def meter(self) -> Meter:
+        text = f"{self.remaining:,} of {self.limit:,} left" if self.remaining is not None else "not told"
+        return Meter(self.remaining or 0, self.limit or 0, text, self.reserved or 0)
+
+
+def limits_of(connection: Connection) -> list[Limit]:
+    """By name: what the provider told of each limit, and what was spent of it. Two queries."""
+    spends = spending.spent(connection)
+    found = {name: Limit(name, spent=spent) for name, spent in spends.items()}
+    for row in connection.budgets.all():
+        found[row.resource] = _limit(row, spends.get(row.resource, ()))
+    return [found[name] for name in sorted(found)]
+
+
+def _limit(row: RateBudget, spent: Sequence[Spent]) -> Limit:
+    told = row.limit > 0  # a row can also be there because we were told to wait
+    valid = row.reset_at is not None and row.reset_at > now()
+    paused = row.paused_until if row.paused_until and row.paused_until > now() else None
+    return Limit(
+        row.resource,
+        limit=row.limit if told else None,
+        remaining=row.remaining if told and valid else None,
+        reserved=round(RESERVE * row.limit) if told else None,
+        reset_at=row.reset_at if valid else None,
+        paused_until=paused,
+        told_at=row.told_at if told else None,
+        spent=spent,
+    )

@@ -2,9 +2,10 @@
 
 Many refresh tokens may be used once only. So whoever renews takes a lease on the credential first,
 asks the provider outside of any transaction, and stores the new pair only if it still has the lease.
-The others wait for the new version. If we die between the provider's answer and our commit, the
-refresh token is spent: the next renewal is refused, and the connection says that it has to be
-connected again.
+The others wait for the new version. If we die between the provider's answer and our commit, or the
+answer is lost on the way, the refresh token may be spent: whoever asked stays written down as
+`refresh_owner`, and when the next renewal is refused, the connection says that it has to be connected
+again. A refusal that nothing of ours explains means that we were shut out there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from opssight.core.clock import now
-from opssight.core.errors import AuthFailure, TransientFailure
+from opssight.core.errors import AuthFailure, Revoked, TransientFailure
 from repos.models import Connection, Credential
 from repos.providers.oauth import Grant
 
@@ -61,21 +62,38 @@ class DatabaseTokens:
             fresh = self._row()
             if fresh.version != row.version:
                 return fresh.secret
+            row = fresh
+        unanswered = row.refresh_owner is not None  # somebody asked before, and stored no answer
         try:
             grant = self._refresh(self._refresh_token())
+        except AuthFailure:
+            self._let_go(row, owner, unanswered=unanswered)
+            raise self._refused(unanswered=unanswered) from None
         except BaseException:
-            self._let_go(row, owner)
+            self._let_go(row, owner, unanswered=True)
             raise
         return self._store(row, owner, grant)
+
+    def _refused(self, *, unanswered: bool) -> AuthFailure:
+        name = self._connection.name
+        if unanswered:
+            return AuthFailure(
+                f"The access of {name} was being renewed when the answer was lost, and that can be done "
+                "only once. Connect again."
+            )
+        return Revoked(
+            f"The access of {name} is not renewed any more: it was taken back there, or not used for too "
+            "long. Connect again."
+        )
 
     def _took(self, row: Credential, owner: uuid.UUID) -> bool:
         free = Q(refresh_until=None) | Q(refresh_until__lt=Now())
         mine = Credential.objects.filter(free, pk=row.pk, version=row.version)
         return bool(mine.update(refresh_owner=owner, refresh_until=Now() + LEASE))
 
-    def _let_go(self, row: Credential, owner: uuid.UUID) -> None:
+    def _let_go(self, row: Credential, owner: uuid.UUID, *, unanswered: bool) -> None:
         mine = Credential.objects.filter(pk=row.pk, refresh_owner=owner)
-        mine.update(refresh_owner=None, refresh_until=None)
+        mine.update(refresh_owner=owner if unanswered else None, refresh_until=None)
 
     def _store(self, row: Credential, owner: uuid.UUID, grant: Grant) -> str:
         with transaction.atomic():
@@ -97,6 +115,18 @@ class DatabaseTokens:
         return row.secret if row is not None else ""
 
 
+class InstallationTokens(DatabaseTokens):
+    """Of an installation of a GitHub App: what renews them is the app itself, at any time."""
+
+    def _refresh_token(self) -> str:
+        installation: str = self._connection.installation_id
+        return installation
+
+    def _refused(self, *, unanswered: bool) -> AuthFailure:
+        name = self._connection.name
+        return Revoked(f"The app of {name} was removed or suspended at GitHub. Install it again there.")
+
+
 def store_grant(connection: Connection, grant: Grant) -> None:
     """Store what a provider gave; an old refresh token stays where no new one came."""
     pairs = [(TOKEN, grant.token, grant.expires_at)]
@@ -105,4 +135,5 @@ def store_grant(connection: Connection, grant: Grant) -> None:
         row = connection.credentials.filter(purpose=purpose).first()
         row = row or Credential(connection=connection, purpose=purpose)
         row.secret, row.expires_at = secret, expires_at
+        row.refresh_owner = row.refresh_until = None  # a renewal that goes on is not stored any more
         row.save()

@@ -8,9 +8,10 @@ class SyncsConfig(AppConfig):
     verbose_name = "Jobs and runs"
 
     def ready(self) -> None:
-        from syncs import inbox, notices, timeline, triggers
+        from syncs import inbox, notices, pauses, timeline, triggers
 
         triggers.connect()
+        pauses.connect()
         notices.connect()
         inbox.register()
         timeline.register()

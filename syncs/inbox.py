@@ -19,6 +19,8 @@ from opssight.web.formats import format_ago
 from opssight.web.parts import Action, Need, WorkerLine
 from opssight.web.registry import NavEntry
 from syncs import selectors
+from syncs.engine import claim
+from syncs.engine.kinds import background_kinds
 from syncs.models import BAD_ITEMS, Item, Job, Run, RunState
 
 LISTED = 20  # jobs that need somebody; more are found in the list of runs
@@ -55,7 +57,8 @@ def bad_runs(principal: Principal, team: Team) -> QuerySet[Run]:
     # by job, not by run: there are few jobs, and the newest run of each is found in an index
     ended = Run.objects.filter(job_id=OuterRef("pk"), state__in=RunState.terminal())
     newest = ended.exclude(state=RunState.CANCELLED).order_by("-id").values("pk")[:1]
-    jobs = Job.objects.filter(team=team, enabled=True).annotate(newest=Subquery(newest))
+    jobs = Job.objects.filter(team=team, enabled=True).exclude(kind__in=background_kinds())
+    jobs = jobs.annotate(newest=Subquery(newest))
     well = of_job.filter(state=RunState.SUCCEEDED).order_by("-id")
     rows: QuerySet[Run] = visible_to(Run.objects.all(), principal)
     return (
@@ -110,7 +113,7 @@ def _action(run: Any, may: bool) -> Action:
 def _stuck(principal: Principal, team: Team) -> list[Need]:
     """Runs of the team that are due and that nobody takes."""
     rows = visible_to(Run.objects.all(), principal).filter(team=team, state=RunState.QUEUED)
-    due = rows.filter(run_after__lt=Now() - PATIENCE)
+    due = rows.filter(run_after__lt=Now() - PATIENCE).exclude(claim.paused())
     waiting = due.count()
     if not waiting or selectors.workers().exists():
         return []

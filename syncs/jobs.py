@@ -14,6 +14,7 @@ from opssight.accounts.scope import Principal
 from opssight.audit.record import record
 from opssight.core.errors import Conflict, InvalidInput
 from syncs.engine import claim
+from syncs.engine.kinds import kind_named
 from syncs.engine.request import RunRequest, request_run
 from syncs.engine.schedule import next_time
 from syncs.models import BAD_ITEMS, ItemState, Job, JobVersion, Run, RunState
@@ -94,7 +95,7 @@ def start(
         known: Run | None = Run.objects.filter(team_id=job.team_id, idempotency_key=idempotency_key).first()
         if known is not None:
             return known
-    if job.version_id is None:
+    if job.version_id is None and not kind_named(job.kind).in_background:
         raise InvalidInput(f"{job.name} has no configuration yet. Save one first.")
     run = request_run(
         RunRequest(

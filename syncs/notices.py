@@ -9,6 +9,7 @@ from django.db import transaction
 from opssight.core.words import seconds
 from opssight.notices import outbox
 from opssight.notices.models import Severity
+from syncs.engine.kinds import background_kinds
 from syncs.models import Run, RunState
 from syncs.signals import run_finished
 
@@ -28,9 +29,12 @@ def connect() -> None:
 
 
 def tell(sender: object, run: Run, **_: object) -> None:
-    """Report the state that the job is in now; what somebody cancelled is no news. Never raises."""
+    """Report the state that the job is in now; what somebody cancelled is no news. Never raises.
+
+    What nobody made is told by what it looks after.
+    """
     severity = _SEVERITIES.get(RunState(run.state))
-    if severity is None:
+    if severity is None or run.kind in background_kinds():
         return
     try:
         with transaction.atomic():

@@ -29,7 +29,7 @@ def runs(
 ) -> QuerySet[Run]:
     """Newest first. `state` may be `open` (queued or running) or `bad` (needs somebody)."""
     rows: QuerySet[Run] = visible_to(Run.objects.all(), principal)
-    rows = rows.select_related("job", "repository", "worker", "team").order_by("-id")
+    rows = rows.select_related("job", "repository", "connection", "worker", "team").order_by("-id")
     if state:
         rows = rows.filter(state__in=STATE_GROUPS.get(state, [state]))
     if kind:

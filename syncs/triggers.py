@@ -11,7 +11,7 @@ _HEADS = "refs/heads/"
 
 
 def connect() -> None:
-    subscribe(answer)
+    subscribe(answer, Pushed)
 
 
 def answer(event: Event) -> None:

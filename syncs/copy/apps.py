@@ -10,7 +10,9 @@ class CopyConfig(AppConfig):
 
     def ready(self) -> None:
         from opssight.web import registry
+        from repos import transfer
         from syncs.copy import overview
+        from syncs.copy.uses import uses_of
 
         registry.register_nav(overview.NAV)
         registry.repository_steps.append(overview.steps)
@@ -18,3 +20,4 @@ class CopyConfig(AppConfig):
         registry.protections.append(overview.protection)
         registry.proofs.append(overview.proof)
         registry.next_steps.append(overview.next_steps)
+        transfer.register(uses_of)

@@ -50,7 +50,9 @@ def run_copy(run: RunContext) -> Outcome:
         stores.store(rule.source.pk),
     )
     with _health(rule.source):
-        source = open_source(end, run)
+        source = access.with_fresh_token(
+            rule.source, end.remote, lambda remote: open_source(replace(end, remote=remote), run)
+        )
     if "baseline" in run.run.input:
         return _remember_baseline(run, rule, source)
     work = [_target_run(run, target, flow) for target, flow in _targets(run.run, rule)]
@@ -129,9 +131,14 @@ def _do_target(run: RunContext, copier: Copier, source: Source, one: TargetRun) 
             copier.stores.store(one.target.repository_id),
         )
         files = source.files_since(base)
+        message = _message(run.run, source, one)
         run.checkpoint("changes-read")
         with _health(one.target.repository):
-            copied = copier.copy(source, files, end, _message(run.run, source, one))
+            copied = access.with_fresh_token(
+                one.target.repository,
+                end.remote,
+                lambda remote: copier.copy(source, files, replace(end, remote=remote), message),
+            )
     except Failure as failure:
         one.failure = failure
         run.fail_item(one.item, failure)

@@ -13,6 +13,7 @@ from opssight.accounts.scope import Principal, visible_to
 from opssight.audit.record import record
 from opssight.core.errors import InvalidInput, NotFound
 from opssight.core.ids import as_uuid
+from repos.hook_standing import is_told
 from repos.models import Repository
 from syncs import jobs
 from syncs.copy.config import CopyConfig, to_data
@@ -141,8 +142,7 @@ def _listen(job: Job, config: CopyConfig) -> None:
     job.triggers.exclude(**wanted).delete()
     Trigger.objects.get_or_create(job=job, **wanted)
     source = Repository.objects.get(pk=config.source_repository)
-    told = source.webhooks.exists() or source.connection.webhooks.filter(repository__isnull=True).exists()
-    jobs.set_poll(job, None if told else jobs.default_poll_seconds())
+    jobs.set_poll(job, None if is_told(source) else jobs.default_poll_seconds())
 
 
 def _first_run(job: Job, start: Start, baseline: str) -> Run:

@@ -18,6 +18,8 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from opssight.core.clock import db_now_value
+from repos.models import DEAD_STATES, Connection
+from syncs.engine.kinds import background_kinds
 from syncs.engine.retry import MAX_CRASHES, crash_wait
 from syncs.models import Run, RunState, Worker
 from syncs.signals import run_finished
@@ -36,12 +38,23 @@ def after(delta: dt.timedelta) -> Combinable:
     return ExpressionWrapper(Now() + delta, output_field=DateTimeField())
 
 
+def paused() -> Q:
+    """Runs whose connection has no credential that is accepted; what would find out is not held back."""
+    return Q(connection__state__in=DEAD_STATES) & ~Q(kind__in=background_kinds())
+
+
+def waits_for(connection: Connection) -> str:
+    """Why a run of a connection that is dead does not start."""
+    return f"waits until {connection.name} is connected again"
+
+
 def claimable(lanes: Sequence[str]) -> QuerySet[Run]:
-    """Queued runs that are due and whose lock is free, in the order they should start."""
+    """Queued runs that are due, not paused, and whose lock is free, in the order they should start."""
     same_lock = Run.objects.filter(state=RunState.RUNNING, lock_key=OuterRef("lock_key"))
     return (
         Run.objects.filter(state=RunState.QUEUED, lane__in=lanes, run_after__lte=Now())
         .filter(Q(lock_key="") | ~Exists(same_lock))
+        .exclude(paused())
         .order_by("-priority", "run_after", "id")
     )
 

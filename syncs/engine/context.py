@@ -110,7 +110,7 @@ class RunContext:
                 item,
                 state,
                 failure.sentence,
-                code=failure.error_class.value,
+                code=failure.code,
                 error_class=failure.error_class.value,
                 retryable=failure.retryable,
             )

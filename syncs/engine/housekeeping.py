@@ -16,7 +16,7 @@ from opssight.audit.anchors import export_anchor
 from opssight.audit.sealer import seal_new
 from opssight.notices import outbox
 from repos import access
-from repos.models import DeliveryBody, Etag
+from repos.models import DeliveryBody, Etag, RateSpend
 from syncs.engine import queue
 from syncs.engine.claim import after
 from syncs.models import Run, RunLog, Worker
@@ -44,6 +44,14 @@ class Chore(threading.Thread):
             close_old_connections()
 
 
+_of_others: list[tuple[str, float, Callable[[], object]]] = []
+
+
+def add_chore(name: str, every: float, work: Callable[[], object]) -> None:
+    """Have every supervisor do `work` each `every` seconds; it must be safe beside itself elsewhere."""
+    _of_others.append((name, every, work))
+
+
 class Beside:
     """All chores of one supervisor. Every one is safe beside the same one elsewhere."""
 
@@ -55,6 +63,7 @@ class Beside:
             Chore("notices", 1.0, outbox.deliver_due, self._stop),
             Chore("sweep", 600.0, sweep, self._stop),
             Chore("prune", 3_600.0, prune, self._stop),
+            *(Chore(*chore, self._stop) for chore in _of_others),
         ]
 
     def start(self) -> None:
@@ -84,6 +93,7 @@ def prune() -> dict[str, int]:
         "runs": _delete(runs),
         "notices": outbox.prune(settings.LOG_DAYS),
         "answers of providers": _delete(Etag.objects.filter(told_at__lt=after(-dt.timedelta(days=30)))),
+        "spent requests": _delete(RateSpend.objects.filter(hour__lt=after(-dt.timedelta(hours=48)))),
         "workers": _delete(workers),
         "access tokens": _delete(AccessToken.objects.filter(expires_at__lt=after(-dt.timedelta(hours=1)))),
     }

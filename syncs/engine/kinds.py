@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 
-from syncs.models import RunState
+from syncs.models import Job, RunState
 
 if TYPE_CHECKING:
     from syncs.engine.context import RunContext
@@ -35,6 +36,12 @@ class JobKind(ABC):
     new_page: ClassVar[str] = ""  # the name of the address where one is made
     job_noun: ClassVar[str] = "job"  # what people call one
     item_noun: ClassVar[str] = "item"  # what a run works through one after the other
+    # made by itself and about no repository in particular: what fails is told by what it looks after
+    in_background: ClassVar[bool] = False
+
+    def connection_of(self, job: Job) -> uuid.UUID | None:
+        """The connection that a run of this job needs before all others."""
+        return None
 
     @abstractmethod
     def execute(self, run: RunContext) -> Outcome:
@@ -55,3 +62,8 @@ def kind_named(name: str) -> JobKind:
 
 def all_kinds() -> list[JobKind]:
     return [kind_named(name) for name in settings.JOB_KINDS]
+
+
+def background_kinds() -> list[str]:
+    """Names of the kinds whose jobs nobody made."""
+    return [kind.name for kind in all_kinds() if kind.in_background]

@@ -16,6 +16,7 @@ from django.db.models.functions import Now
 from opssight.core.errors import Failure
 from repos import access
 from repos.events import Pushed, publish
+from repos.models import DEAD_STATES
 from syncs.models import Job, Run, Trigger
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ class Poller:
             return None
         full = [team for team, n in teams.items() if n >= self._share]
         due = Job.objects.filter(enabled=True, poll_seconds__isnull=False, next_poll_at__lte=Now())
+        # a credential that is refused is not tried again and again: servers lock accounts for that
+        due = due.exclude(triggers__repository__connection__state__in=DEAD_STATES)
         return due.exclude(pk__in=jobs).exclude(team_id__in=full).order_by("next_poll_at").first()
 
     def _look(self, job: Job) -> None:

@@ -11,8 +11,9 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F
 from django.db.models.functions import Least, Now
 
-from repos.models import Repository
-from syncs.engine.kinds import kind_named
+from repos.models import DEAD_STATES, Connection, Repository
+from syncs.engine import claim
+from syncs.engine.kinds import JobKind, kind_named
 from syncs.models import Job, Run, RunCause, RunState
 
 QUIET = dt.timedelta(seconds=2)  # a burst of events is gathered until it is quiet this long …
@@ -49,7 +50,7 @@ def request_run(request: RunRequest) -> Run:
     for _ in range(3):
         run = _join(key) if key else None
         if run is None and (run := _create(key, request)) is not None:
-            _notify()
+            notify()
         if run is not None:
             if request.delivery_id is not None:
                 cause = RunCause(run=run, delivery_id=request.delivery_id)
@@ -78,14 +79,14 @@ def _join(key: str) -> Run | None:
 
 
 def _create(key: str, request: RunRequest) -> Run | None:
-    job = request.job
+    job, kind = request.job, kind_named(request.job.kind)
     run = Run(
         team_id=job.team_id,
         job=job,
         version_id=job.version_id,
         kind=job.kind,
         title=job.name,
-        lane=kind_named(job.kind).lane,
+        lane=kind.lane,
         trigger=request.trigger,
         because=request.because[:300],
         input=request.input,
@@ -93,7 +94,7 @@ def _create(key: str, request: RunRequest) -> Run | None:
         lock_key=f"job:{job.pk}",
         coalesce_key=key,
         repository=request.repository,
-        connection_id=request.repository.connection_id if request.repository else None,
+        connection_id=request.repository.connection_id if request.repository else kind.connection_of(job),
         parent=request.parent,
         scheduled_for=request.scheduled_for,
         idempotency_key=request.idempotency_key,
@@ -101,12 +102,21 @@ def _create(key: str, request: RunRequest) -> Run | None:
     if key and _busy(job.pk):
         run.run_after = ExpressionWrapper(Now() + QUIET, output_field=DateTimeField())
         run.wait_reason = GATHERING
+    run.wait_reason = _pause_of(run, kind) or run.wait_reason
     try:
         with transaction.atomic():
             run.save(force_insert=True)
     except IntegrityError:
         return _of_same_intent(request)
     return run
+
+
+def _pause_of(run: Run, kind: JobKind) -> str:
+    """Why it will not start, where its connection has no credential that is accepted."""
+    if run.connection_id is None or kind.in_background:
+        return ""
+    connection = Connection.objects.filter(pk=run.connection_id, state__in=DEAD_STATES).first()
+    return claim.waits_for(connection) if connection is not None else ""
 
 
 def _of_same_intent(request: RunRequest) -> Run | None:
@@ -122,7 +132,7 @@ def _busy(job_id: uuid.UUID) -> bool:
     return Run.objects.filter(job_id=job_id, started_at__gte=since).exclude(coalesce_key="").exists()
 
 
-def _notify() -> None:
+def notify() -> None:
     """Wake the supervisors on PostgreSQL (delivered at commit); elsewhere they look each second."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

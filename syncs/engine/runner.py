@@ -8,10 +8,12 @@ from typing import Any
 
 from django.conf import settings
 
-from opssight.core.errors import ErrorClass, Failure, TransientFailure
+from opssight.core.errors import BlockedByOrganization, ErrorClass, Failure, TransientFailure
 from opssight.core.logs import bind
 from opssight.core.redact import redact
 from repos.git.runner import Stopped
+from repos.models import DEAD_STATES, Connection
+from repos.spending import flush, spending_as
 from syncs.engine import claim
 from syncs.engine.context import Beat, Cancelled, RunContext
 from syncs.engine.kinds import Outcome, kind_named
@@ -41,11 +43,13 @@ def execute(run: Run) -> None:
         )
         beat.start()
         try:
-            _attempt(context, beat)
+            with spending_as(run.kind):
+                _attempt(context, beat)
         except claim.LeaseLost:
             logger.warning("lost the lease of run %s; another worker has it", run.pk)
         finally:
             beat.stop()
+            flush()
 
 
 def _attempt(context: RunContext, beat: Beat) -> None:
@@ -78,6 +82,8 @@ def _unforeseen(error: Exception) -> Failure:
 
 def _again_or(context: RunContext, beat: Beat, failure: Failure, last: RunState) -> None:
     """Back into the queue when waiting can help, else the end in state `last`."""
+    if reason := _pause_of(context.run, failure):
+        return _pause(context, beat, reason)
     wait = wait_for(failure, context.run.attempt, claim.db_now())
     if wait is None:
         return _end(context, beat, _failed(context, failure, last), failure.error_class)
@@ -86,6 +92,26 @@ def _again_or(context: RunContext, beat: Beat, failure: Failure, last: RunState)
     context.log_lines.flush()
     claim.release(context.run, RunState.QUEUED, **_waiting(context, wait))
     return None
+
+
+def _pause_of(run: Run, failure: Failure) -> str:
+    """What the run waits for when it failed because its connection died; "" when it did not."""
+    refused = failure.error_class is ErrorClass.AUTH or isinstance(failure, BlockedByOrganization)
+    if not refused or run.connection_id is None or kind_named(run.kind).in_background:
+        return ""
+    connection = Connection.objects.filter(pk=run.connection_id, state__in=DEAD_STATES).first()
+    return claim.waits_for(connection) if connection is not None else ""
+
+
+def _pause(context: RunContext, beat: Beat, reason: str) -> None:
+    """Back into the queue, where nobody claims it before the connection works; this was no attempt."""
+    context.log("run", f"{reason[:1].upper()}{reason[1:]}.", "warning")
+    beat.stop()
+    context.log_lines.flush()
+    attempt = context.run.attempt - 1
+    claim.release(
+        context.run, RunState.QUEUED, wait_reason=reason[:300], stats=context.stats, attempt=attempt
+    )
 
 
 def _waiting(context: RunContext, wait: Wait) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def _fire(job: Job) -> Run | None:
                 trigger=Run.Trigger.SCHEDULE,
                 because=f"the schedule {job.cron} ({job.tz})",
                 input={"whole": True},
+                coalesce="schedule",  # one that waits is enough, however long it has to
                 scheduled_for=scheduled_for,
             )
         )

@@ -101,7 +101,8 @@ class RunView(TeamPage):
         if not self.may_write:
             return []
         if not run.finished:
-            return [Action("Stop…", dialog="stop", kind="danger")] if run.cancel_requested_at is None else []
+            stop = [Action("Stop…", dialog="stop", kind="danger")] if run.cancel_requested_at is None else []
+            return [*stop, run_parts.reconnect_action(run)] if run_parts.is_paused(run) else stop
         if not jobs.is_retryable(run):
             return []
         url = reverse("run_retry", args=[run.pk])
@@ -128,6 +129,7 @@ class RunView(TeamPage):
             "page": page,
             "rows": run_parts.item_rows(self.run, page.object_list),
             "item_choices": choices if len(choices) > 2 else [],
+            "counts_files": not run_parts.is_in_background(self.run.kind),
             "request": self.request,
         }
 

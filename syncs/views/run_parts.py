@@ -19,7 +19,8 @@ from opssight.web.formats import format_ago, format_bytes, format_count, format_
 from opssight.web.parts import Action, Column, Fact, FailureCard, Progress
 from opssight.web.states import look_of
 from syncs import selectors
-from syncs.engine.kinds import JobKind, kind_named
+from syncs.engine.claim import waits_for
+from syncs.engine.kinds import JobKind, background_kinds, kind_named
 from syncs.models import Item, ItemState, Run, RunState
 
 BAD_RUNS: Final = (RunState.PARTIAL, RunState.FAILED, RunState.DEAD)
@@ -64,6 +65,11 @@ def nouns(kind: str) -> tuple[str, str]:
     return found.job_noun, found.item_noun
 
 
+def is_in_background(kind: str) -> bool:
+    """Whether nobody made the job: then its runs plan and write no files."""
+    return kind in background_kinds()
+
+
 # --- the sentence ---------------------------------------------------------------------------------
 
 
@@ -89,10 +95,27 @@ def headline(run: Run) -> Headline:
     return Headline(f"{text};", trouble) if semicolon else Headline("", sentence)
 
 
+def is_paused(run: Run) -> bool:
+    """Whether it waits for its connection to be connected again."""
+    return (
+        run.state == RunState.QUEUED
+        and run.connection is not None
+        and run.wait_reason == waits_for(run.connection)
+    )
+
+
+def reconnect_action(run: Run) -> Action:
+    """Where the connection of the run says what is wrong and what mends it."""
+    page = reverse("connection", args=[run.connection_id])
+    return Action("Reconnect", page, icon="link", kind="primary")
+
+
 def _waits(run: Run) -> str:
     """Why a queued run does not run, and when it will."""
     reason = run.wait_reason.rstrip(".")
     reason = f"{reason[:1].upper()}{reason[1:]}. " if reason else ""
+    if is_paused(run):
+        return reason.strip()
     if run.run_after > now():
         again = "Starts again" if run.attempt else "Starts"
         return f"{reason}{again} {format_ago(run.run_after)}."

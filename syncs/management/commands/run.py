@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -55,19 +56,8 @@ class Command(OpsCommand):
         input = {"whole": True} if options["whole"] else {}
         run = jobs.start(job, Run.Trigger.CLI, "somebody at the command line", input=input)
         if options["wait"]:
-            run = self._wait(run)
+            run = ended(run, self.progress)
         return answer(run)
-
-    def _wait(self, run: Run) -> Run:
-        said = ""
-        while not run.finished:
-            time.sleep(0.3)
-            run.refresh_from_db()
-            now = run.progress_text or run.wait_reason or run.state
-            if now != said:
-                self.progress(now)
-                said = now
-        return run
 
     def list(self, **options: Any) -> Answer:
         principal = local_principal(local_team(options["team"]))
@@ -90,6 +80,19 @@ class Command(OpsCommand):
         document = [{"at": x.at, "level": x.level, "step": x.step, "message": x.message} for x in lines]
         text = "\n".join(f"{x.at[11:23]}  {x.level:7}  {x.step:12}  {x.message}" for x in lines)
         return Answer({"results": document}, text)
+
+
+def ended(run: Run, progress: Callable[[str], None]) -> Run:
+    """The run once it has ended, with what it does meanwhile told to `progress`."""
+    said = ""
+    while not run.finished:
+        time.sleep(0.3)
+        run.refresh_from_db()
+        now = run.progress_text or run.wait_reason or run.state
+        if now != said:
+            progress(now)
+            said = now
+    return run
 
 
 def answer(run: Run, *, failures: bool = True) -> Answer:
