@@ -32,7 +32,7 @@ from opssight.core.clock import now
 from opssight.core.errors import Failure
 from opssight.core.keys import keyring
 from opssight.core.words import count, seconds, size
-from repos.models import Connection, Delivery, Repository, Webhook
+from repos.models import DEAD_STATES, Connection, Delivery, Repository, Webhook
 from syncs.models import Worker
 
 logger = logging.getLogger(__name__)
@@ -202,10 +202,7 @@ def _with_shared_webhook(seen: Any) -> Iterator[dict[str, Any]]:
 
 
 def _status(row: dict[str, Any]) -> str:
-    if (
-        row["repository_state"] != Repository.State.ACTIVE
-        or row["connection_state"] == Connection.State.REAUTH
-    ):
+    if row["repository_state"] != Repository.State.ACTIVE or row["connection_state"] in DEAD_STATES:
         return "unhealthy"
     if row["hook_state"] == Webhook.State.PAUSED:
         return "paused"

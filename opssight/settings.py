@@ -12,7 +12,7 @@ from typing import Any
 from opssight.core import env as environment
 from opssight.core.keys import file_secret
 from opssight.core.logs import logging_config
-from opssight.kinds import KINDS
+from opssight.kinds import KINDS, REPOSITORY_KINDS  # noqa: F401 - read from the settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = environment.load(os.environ)
@@ -38,6 +38,8 @@ HOOK_REFUSED_RATE = ENV.hook_refused_rate
 HOOK_BYTES = ENV.hook_bytes
 API_RATE = ENV.api_rate
 SIGNIN_RATE = ENV.signin_rate
+SIGN_IN = ENV.sign_in
+SIGN_UP_DOMAINS = ENV.sign_up_domains
 METRICS_TOKEN = ENV.metrics_token
 ANONYMOUS_METRICS = ENV.anonymous_metrics
 TRUSTED_PROXIES = ENV.trusted_proxies
@@ -82,6 +84,7 @@ INSTALLED_APPS = [
     "django_filters",
     "django_q",
     "rest_framework",
+    "social_django",
     "drf_spectacular",
 ]
 
@@ -208,6 +211,9 @@ SPECTACULAR_SETTINGS = {
         "RepositoryState": "repos.models.Repository.State",
         "ConnectionState": "repos.models.Connection.State",
         "WebhookState": "repos.models.Webhook.State",
+        "YesNo": "repos.filters.YES_NO",
+        "FoundState": "repos.filters.STATES",
+        "FoundVisibility": "repos.filters.VISIBILITIES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -9,8 +9,11 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from opssight.accounts.admin import AuditedAdmin
+from opssight.core.errors import InvalidInput
+from repos.git.keys import opened
 from repos.instances import callback_of, is_web_address, with_oauth
 from repos.models import Connection, Delivery, ProviderInstance, Repository, RepositoryStatus, Webhook
+from repos.network import checked
 
 
 class _NotMadeHere(AuditedAdmin):
@@ -83,9 +86,25 @@ class ProviderInstanceForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="Stored encrypted and never shown. Leave it empty to keep the one that is stored.",
     )
 
+    way = forms.CharField(
+        label="Proxy",
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="For all connections to this instance that have none of their own. Stored encrypted; leave "
+        "it empty to keep the one that is stored, or enter - to remove it.",
+    )
+
+    key = forms.CharField(
+        label="Private key",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off"}),
+        help_text="Of a GitHub App. Stored encrypted and never shown; leave it empty to keep the one that is "
+        "stored.",
+    )
+
     class Meta:
         model = ProviderInstance
-        fields = ["provider", "url", "client_id"]
+        fields = ["provider", "url", "client_id", "ca"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -100,7 +119,23 @@ class ProviderInstanceForm(forms.ModelForm):  # type: ignore[type-arg]
             )
         return url
 
+    def clean_key(self) -> str:
+        key: str = self.cleaned_data["key"].strip()
+        if key:
+            try:
+                opened(key)
+            except InvalidInput as refused:
+                raise forms.ValidationError(refused.sentence) from None
+        return key
+
     def clean(self) -> dict[str, Any]:
+        try:
+            entered = self.cleaned_data.get("way", "")
+            network = checked(self.cleaned_data.get("ca", ""), "" if entered == "-" else entered)
+            self.cleaned_data["ca"] = network.ca
+        except InvalidInput as refused:
+            for where, sentence in refused.problems:
+                self.add_error({"proxy": "way"}.get(where, where), sentence)
         if not self.cleaned_data.get("secret") and not self.instance.client_secret:
             self.add_error("secret", "Enter the secret that was shown when the application was registered.")
         return self.cleaned_data
@@ -109,8 +144,11 @@ class ProviderInstanceForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(ProviderInstance)
 class ProviderInstanceAdmin(AuditedAdmin):
     form = ProviderInstanceForm
-    list_display = ["provider", "url", "client_id", "created_at"]
+    list_display = ["provider", "url", "app_slug", "client_id", "created_at"]
 
     def save_model(self, request: HttpRequest, obj: ProviderInstance, form: Any, change: bool) -> None:
         obj.client_secret = form.cleaned_data["secret"] or obj.client_secret
+        obj.private_key = form.cleaned_data["key"] or obj.private_key
+        entered = form.cleaned_data["way"].strip()
+        obj.proxy = "" if entered == "-" else entered or obj.proxy
         super().save_model(request, obj, form, change)

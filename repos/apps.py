@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.core.signals import request_finished
 
 
 class ReposConfig(AppConfig):
@@ -8,6 +9,10 @@ class ReposConfig(AppConfig):
     verbose_name = "Repositories"
 
     def ready(self) -> None:
-        from repos import inbox
+        from repos import appearing, github_app, inbox, news, spending
 
         inbox.register()
+        news.connect()
+        appearing.connect()
+        github_app.register()
+        request_finished.connect(spending.flush, dispatch_uid="spending")

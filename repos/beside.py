@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from django.db import close_old_connections
 
 from opssight.core.errors import Failure
+from repos import spending
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,13 @@ def ask(key: Key, fresh: float, question: Callable[[], T], *, wait: float = 0.0)
     if wait:
         _done_within(task.future, wait)
     return _answer(task.future)
+
+
+def is_asked(key: Key) -> bool:
+    """Whether an answer to the question of this key is on its way in this process."""
+    with _lock:
+        task = _tasks.get(key)
+        return task is not None and not task.future.done()
 
 
 def forget(key: Key) -> None:
@@ -116,4 +124,5 @@ def _clean(question: Callable[[], T]) -> T:
         logger.exception("a question of a page failed")
         raise
     finally:
+        spending.flush()
         close_old_connections()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -14,12 +14,14 @@ from django.db.models import ProtectedError
 from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal
 from opssight.audit.record import record
-from opssight.core.errors import Conflict, Failure, InvalidInput
+from opssight.core.errors import Conflict, Failure, InvalidInput, NotFound
 from opssight.core.words import count, join_words
-from repos import access
+from repos import access, connectivity, health
+from repos.connectivity import Step
 from repos.models import Connection, Credential
+from repos.network import Network, checked, shown
 from repos.providers.base import Provider
-from repos.providers.types import Identity
+from repos.providers.types import Identity, RemoteRepository
 from repos.tokens import REFRESH, TOKEN
 
 _LISTED = 5  # repositories that cannot be used, named in a test's answer
@@ -33,6 +35,7 @@ class Tested:
     identity: Identity | None
     sees: int
     sentences: list[str]
+    steps: list[Step] = field(default_factory=list)  # of a stored connection
 
 
 def create_connection(
@@ -44,22 +47,28 @@ def create_connection(
     secrets: Mapping[str, str],
     *,
     local: bool = False,
+    ca: str = "",
+    proxy: str = "",
 ) -> Connection:
     """Store a connection; contacts nobody. InvalidInput names the fields that do not fit.
 
-    `local`: made on the command line of this machine, so any folder and host may be named.
+    `local`: made on the command line of this machine, so any folder and host may be named. `ca` and
+    `proxy`: see `repos.network`.
     """
     principal.require(Role.ADMIN, team.pk)
-    client = access.provider_for(provider, options, secrets, trusted=local)
+    network = checked(ca, proxy)
+    client = access.provider_for(provider, options, secrets, trusted=local, network=network)
     connection = Connection(
         team=team,
         provider=provider,
         name=_name(name),
         options=client.options,
         local=local,
+        ca=network.ca,
+        proxy=network.proxy,
         created_by=principal.user,
     )
-    with _unique_name(connection.name), transaction.atomic():
+    with unique_name(connection.name), transaction.atomic():
         connection.save(force_insert=True)
         _store_secrets(connection, client.secrets)
         record(
@@ -79,36 +88,42 @@ def update_connection(
     options: Mapping[str, Any] | None = None,
     secrets: Mapping[str, str] | None = None,
     local: bool = False,
+    ca: str | None = None,
+    proxy: str | None = None,
 ) -> Connection:
-    """Change what is given and keep the rest; an empty secret removes it.
+    """Change what is given and keep the rest; an empty secret, `ca` or `proxy` removes it.
 
     Other options make a connection of the command line an ordinary one, unless `local` again. A
-    stored secret is never sent to a server that it was not entered for: naming a new server needs
-    the secrets again.
+    stored secret is never sent to a server that it was not entered for, nor on another way: naming a
+    new server, authority or proxy needs the secrets again. What waits for the connection tries it again.
     """
     principal.require(Role.ADMIN, connection.team_id)
-    before = {"name": connection.name, "options": connection.options}
+    before = _shown(connection)
     changed = options is not None and dict(options) != connection.options
     trusted = local or (connection.local and not changed)
     known = {row.purpose: row.secret for row in connection.credentials.exclude(purpose=REFRESH)}
     kept = {purpose: secret for purpose, secret in known.items() if purpose not in (secrets or {})}
+    network = _new_network(connection, ca, proxy, kept)
     client = access.provider_for(
         connection.provider,
         connection.options if options is None else options,
         {**kept, **(secrets or {})},
         trusted=trusted,
+        network=network,
     )
     if changed:
         _refuse_new_server(connection, client, known, kept)
+    untried = changed or bool(secrets) or (network.ca, network.proxy) != (connection.ca, connection.proxy)
     connection.name = connection.name if name is None else _name(name)
     connection.options, connection.local = client.options, trusted
-    with _unique_name(connection.name), transaction.atomic():
-        connection.save(update_fields=["name", "options", "local"])
+    connection.ca, connection.proxy = network.ca, network.proxy
+    with unique_name(connection.name), transaction.atomic():
+        connection.save(update_fields=["name", "options", "local", "ca", "proxy"])
         # what OAuth gave stays and goes with its token
         stay = [*client.secrets] if TOKEN in (secrets or {}) else [*client.secrets, REFRESH]
         connection.credentials.exclude(purpose__in=stay).delete()
         _store_secrets(connection, {p: s for p, s in client.secrets.items() if p in (secrets or {})})
-        after = {"name": connection.name, "options": connection.options}
+        after = _shown(connection)
         diff: dict[str, object] = {k: [before[k], after[k]] for k in after if before[k] != after[k]}
         record(
             "connection.update",
@@ -116,46 +131,98 @@ def update_connection(
             target=_target(connection),
             diff={**diff, "secret_fields": sorted(secrets or {})},
         )
+        if untried:
+            health.note_new_secret(connection)
     return connection
 
 
+def _shown(connection: Connection) -> dict[str, object]:
+    """What the audit log may tell of it."""
+    return {
+        "name": connection.name,
+        "options": connection.options,
+        "ca": connection.ca,
+        "proxy": shown(connection.proxy),
+    }
+
+
+def _new_network(
+    connection: Connection, ca: str | None, proxy: str | None, kept: Mapping[str, str]
+) -> Network:
+    network = checked(connection.ca if ca is None else ca, connection.proxy if proxy is None else proxy)
+    new = {network.ca, network.proxy} - {"", connection.ca, connection.proxy}
+    if new and kept:
+        sentence = "The stored secret was not entered for this way to the server. Enter it again."
+        raise InvalidInput(sentence, [(purpose, sentence) for purpose in kept])
+    return network
+
+
 def test_connection(connection: Connection) -> Tested:
-    """Ask the provider who we are and what it shows us; the connection's health follows."""
+    """Ask who we are, what is shown, and one repository by git; the connection's health follows."""
     try:
-        tested, account = _ask(access.client_of(connection))
+        client = access.client_of(connection)
+        identity = client.identity()
     except Failure as failure:
         access.note_failure(connection, failure, whole=True)
-        return Tested(ok=False, identity=None, sees=0, sentences=[failure.sentence])
-    access.note_ok(connection)
+        return _stopped(None, failure, [Step(connectivity.IDENTITY, "failed", failure.sentence)])
+    steps = [Step(connectivity.IDENTITY, "ok", f"We are {identity.account}.")]
+    try:
+        found = list(client.repositories())
+    except Failure as failure:
+        access.note_failure(connection, failure, whole=True)
+        return _stopped(identity, failure, [*steps, Step(connectivity.LIST, "failed", failure.sentence)])
+    sentences = _sentences(identity, found)
+    git, trouble = connectivity.git_step(connection, client, found)
+    steps += [Step(connectivity.LIST, "ok", sentences[0]), git]
+    steps += [connectivity.hook_step(connection), connectivity.limits_step(connection, client)]
+    if trouble is None or isinstance(trouble, NotFound):
+        access.note_ok(connection)
+    else:
+        access.note_failure(connection, trouble)
+    note_identity(connection, identity)
+    broken = [step.sentence for step in steps if step.state == "failed"]
+    return Tested(not broken, identity, len(found), [*sentences, *broken], steps)
+
+
+def _stopped(identity: Identity | None, failure: Failure, steps: list[Step]) -> Tested:
+    rest = connectivity.not_reached(steps[-1].name)
+    return Tested(False, identity, 0, [failure.sentence], [*steps, *rest])
+
+
+def note_identity(connection: Connection, identity: Identity) -> None:
+    """Keep whom the provider says we are, and when the token ends."""
+    account = identity.account[:200]
     if connection.account != account:
         connection.account = account
         connection.save(update_fields=["account"])
-    return tested
+    health.note_life(connection, identity.expires_at)
 
 
-def try_out(provider: str, options: Mapping[str, Any], secrets: Mapping[str, str]) -> Tested:
+def try_out(
+    provider: str, options: Mapping[str, Any], secrets: Mapping[str, str], network: Network | None = None
+) -> Tested:
     """Ask the provider before anything is stored. InvalidInput names the fields that do not fit.
 
     Only what may be reached from the browser and the API is reached.
     """
     access.refuse_in_transaction()
-    client = access.provider_for(provider, options, secrets)
+    client = access.provider_for(provider, options, secrets, network=network)
     try:
-        return _ask(client)[0]
+        identity = client.identity()
+        found = list(client.repositories())
     except Failure as failure:
         return Tested(ok=False, identity=None, sees=0, sentences=[failure.sentence])
+    return Tested(ok=True, identity=identity, sees=len(found), sentences=_sentences(identity, found))
 
 
-def _ask(client: Provider) -> tuple[Tested, str]:
-    """What the provider answers, and the account as it is stored. Raises a `Failure`."""
-    identity = client.identity()
-    found = list(client.repositories())
+def _sentences(identity: Identity, found: Sequence[RemoteRepository]) -> list[str]:
+    """How much it sees, and what of it cannot be used."""
     unusable = [one for one in found if not one.usable]
     sentences = [f"It sees {count(len(found), 'repository', 'repositories')} as {identity.account}."]
     sentences += [f"{one.full_name}: {one.reason}" for one in unusable[:_LISTED]]
     if len(unusable) > _LISTED:
         sentences.append(f"{len(unusable) - _LISTED} more cannot be used.")
-    return Tested(ok=True, identity=identity, sees=len(found), sentences=sentences), identity.account[:200]
+    return sentences
 
 
 def what_hangs_on(connection: Connection) -> list[str]:
@@ -208,6 +275,7 @@ def _store_secrets(connection: Connection, secrets: Mapping[str, str]) -> None:
         row = connection.credentials.filter(purpose=purpose).first()
         row = row or Credential(connection=connection, purpose=purpose)
         row.secret, row.expires_at = secret, None
+        row.refresh_owner = row.refresh_until = None  # a renewal that goes on is not stored any more
         row.save()
 
 
@@ -224,7 +292,7 @@ def _name(text: str) -> str:
 
 
 @contextmanager
-def _unique_name(name: str) -> Iterator[None]:
+def unique_name(name: str) -> Iterator[None]:
     """Turns the database's refusal of a name that is taken into a sentence."""
     try:
         yield

@@ -15,6 +15,8 @@ from opssight.accounts.models import Team
 from opssight.core.words import join_words
 from repos.models import Connection
 from repos.providers.base import Provider
+from repos.providers.folder.provider import FolderProvider
+from repos.providers.forge import Forge
 from repos.providers.registry import all_schemes
 from repos.providers.types import Field, FieldKind
 
@@ -74,16 +76,52 @@ class ConnectionForm(forms.Form):
     )
 
     def __init__(
-        self, provider: type[Provider], *args: Any, stored: Collection[str] = (), **kwargs: Any
+        self,
+        provider: type[Provider],
+        *args: Any,
+        stored: Collection[str] = (),
+        proxied: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.provider = provider
+        self.made_key = ""  # a private key that was made here and waits in the session
         for field in provider.fields:
             self.fields[field.name] = _form_field(field, field.name in stored)
+            if field.is_secret and not stored and issubclass(provider, Forge):
+                self.fields[field.name].required = True  # what has none is connected by a button
             if field.name in stored and not field.required:
                 self.fields[f"remove_{field.name}"] = forms.BooleanField(
                     label=f"Remove the stored {field.label.lower()}", required=False
                 )
+        if provider.kind != FolderProvider.kind:
+            self.fields |= _network_fields(proxied)
+
+    @property
+    def main(self) -> list[forms.BoundField]:
+        return [bound for bound in self if bound.name not in _NETWORK]
+
+    @property
+    def network(self) -> list[forms.BoundField]:
+        """What few need: an authority of one's own, a proxy."""
+        return [bound for bound in self if bound.name in _NETWORK]
+
+    @property
+    def network_opens(self) -> bool:
+        """Whether something is entered or wrong there."""
+        return any(bound.errors or bound.value() for bound in self.network)
+
+    @property
+    def ca(self) -> str:
+        given: str = self.cleaned_data.get("ca", "")
+        return given
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that was entered, "" to remove it; None keeps the one that is stored."""
+        if self.cleaned_data.get("remove_proxy"):
+            return ""
+        return self.cleaned_data.get("proxy") or None
 
     @property
     def options(self) -> dict[str, str]:
@@ -97,10 +135,44 @@ class ConnectionForm(forms.Form):
             value = self.cleaned_data[field.name].replace("\r\n", "\n")
             if value or self.cleaned_data.get(f"remove_{field.name}"):
                 found[field.name] = value
+        if self.made_key and not found.get("private_key") and self._names_ssh():
+            found["private_key"] = self.made_key
         return found
+
+    def _names_ssh(self) -> bool:
+        lines = self.cleaned_data.get("urls", "").split()
+        return any(not line.startswith(("http://", "https://")) for line in lines)
 
     def _declared(self, *, secret: bool) -> list[Field]:
         return [field for field in self.provider.fields if field.is_secret == secret]
+
+
+_NETWORK: Final = ("ca", "proxy", "remove_proxy")
+
+
+def _network_fields(proxied: bool) -> dict[str, forms.Field]:
+    found: dict[str, forms.Field] = {
+        "ca": forms.CharField(
+            label="Certificate authority",
+            required=False,
+            widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "mono"}),
+            help_text="In PEM form, when the server's certificate is signed by an authority of your own.",
+        ),
+        "proxy": forms.CharField(
+            label="Proxy",
+            required=False,
+            widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+            help_text=(
+                "One is stored. Leave this empty to keep it."
+                if proxied
+                else "Such as http://user:password@proxy.example.org:3128. An administrator has to allow an "
+                "address that is not public."
+            ),
+        ),
+    }
+    if proxied:
+        found["remove_proxy"] = forms.BooleanField(label="Remove the stored proxy", required=False)
+    return found
 
 
 _WIDGETS: Final[dict[FieldKind, type[forms.Widget]]] = {

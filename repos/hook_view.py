@@ -11,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from opssight.core.words import size
-from repos import webhooks
+from repos import receiving
 from repos.models import Webhook
 
 _TITLES = {
@@ -27,7 +27,7 @@ _TITLES = {
 @require_POST
 def deliver(request: HttpRequest, hook_id: uuid.UUID) -> HttpResponse:
     """202 stored, 200 duplicate, 204 understood and not wanted, else a problem as JSON."""
-    hook = Webhook.objects.filter(pk=hook_id).first()
+    hook = Webhook.objects.filter(pk=hook_id).select_related("repository__connection").first()
     if hook is None:
         return _problem(404, "There is no webhook at this address. Was it deleted?")
     limit: int = settings.HOOK_BYTES
@@ -40,7 +40,7 @@ def deliver(request: HttpRequest, hook_id: uuid.UUID) -> HttpResponse:
     if len(body) > limit:
         return _too_large(limit)
     headers = {name.lower(): value for name, value in request.headers.items()}
-    received = webhooks.receive(hook, headers, body)
+    received = receiving.receive(hook, headers, body, request.META.get("REMOTE_ADDR", ""))
     if received.status == 204:
         return HttpResponse(status=204)
     if received.status >= 400:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils.html import format_html
@@ -20,8 +31,10 @@ from opssight.web import registry
 from opssight.web.formats import format_ago
 from opssight.web.parts import Action, Need
 from opssight.web.registry import NavEntry, NextStep, Proof
-from repos import selectors
-from repos.models import Connection, Delivery, Repository, Webhook
+from repos import health, selectors
+from repos.mending import STATE_KEYS, Place, button_places, mend
+from repos.models import DEAD_STATES, Connection, Credential, Delivery, Repository, Webhook
+from repos.tokens import REFRESH, TOKEN
 
 LISTED: Final = 20  # lines of one sort; the lists have the rest
 NAMED: Final = 3  # repositories that a line names
@@ -66,34 +79,64 @@ def needs(principal: Principal, team: Team) -> Sequence[Need]:
 
 
 def _connections(principal: Principal, team: Team) -> list[Need]:
-    bad = [Connection.State.REAUTH, Connection.State.DEGRADED]
-    rows = selectors.connections(principal).filter(team=team, state__in=bad).order_by("-state", "name")
-    return [_connection(principal, connection) for connection in rows[:LISTED]]
+    """Those that are not well, and those whose token ends soon; what stands still first."""
+    rows = selectors.connections(principal).filter(team=team).annotate(ends_at=_ends_at())
+    rank = Case(
+        When(state__in=DEAD_STATES, then=Value(0)),
+        When(state=Connection.State.DEGRADED, then=Value(1)),
+        When(ends_at__lt=now() + health.SOON, then=Value(2)),
+        output_field=IntegerField(),
+    )
+    found = list(rows.annotate(rank=rank).filter(rank__isnull=False).order_by("rank", "name")[:LISTED])
+    buttons = button_places() if found else frozenset()
+    return [_connection(principal, connection, buttons) for connection in found]
 
 
-def _connection(principal: Principal, connection: Connection) -> Need:
-    refused = connection.state == Connection.State.REAUTH
+def _ends_at() -> Subquery:
+    """When the token of a connection ends for good."""
+    renewed = Credential.objects.filter(connection=OuterRef("connection"), purpose=REFRESH)
+    tokens = Credential.objects.filter(connection=OuterRef("pk"), purpose=TOKEN, expires_at__isnull=False)
+    tokens = tokens.filter(~Exists(renewed), connection__installation_id="")
+    return Subquery(tokens.values("expires_at")[:1])
+
+
+def _connection(principal: Principal, connection: Connection, buttons: Collection[Place]) -> Need:
     number = connection.repository_count  # type: ignore[attr-defined]
     held = f"{count(number, 'repository', 'repositories')} of it" if number else "no repository of it yet"
     reached = (
         f"last reached {format_ago(connection.last_ok_at)}" if connection.last_ok_at else "never reached"
     )
-    page = reverse("connection", args=[connection.pk])
-    action = Action("See what it answered", page)
-    if refused and principal.may(Role.ADMIN, connection.team_id):
-        action = Action("Reconnect", reverse("connection_edit", args=[connection.pk]), "link", "primary")
-    elif principal.may(Role.OPERATOR, connection.team_id):
-        action = Action(
-            "Test again", reverse("connection_test", args=[connection.pk]), "retry", method="post"
+    ends_at: dt.datetime | None = connection.ends_at  # type: ignore[attr-defined]
+    if connection.dead:
+        state, harm, detail = (
+            STATE_KEYS[Connection.State(connection.state)],
+            "Standing still:",
+            f"{held}, {reached}.",
         )
+    elif connection.state == Connection.State.DEGRADED:
+        state, harm, detail = "degraded", "Not sure:", f"{held}, {reached}."
+    else:
+        state, harm, detail = "warning", "Losing then:", f"{held}."
+    fallback = health.ending_sentence(ends_at) if ends_at and state == "warning" else "It does not answer."
     return Need(
-        state="reauth" if refused else "degraded",
-        sentence=format_html("<b>{}</b>: {}", connection.name, connection.sentence or "It does not answer."),
-        harm="Losing now:" if refused else "Not sure:",
-        detail=f"{held}, {reached}.",
-        action=action,
+        state=state,
+        sentence=format_html("<b>{}</b>: {}", connection.name, connection.sentence or fallback),
+        harm=harm,
+        detail=detail,
+        action=_action(principal, connection, buttons, test=state == "degraded"),
         at=connection.checked_at,
     )
+
+
+def _action(
+    principal: Principal, connection: Connection, buttons: Collection[Place], *, test: bool
+) -> Action:
+    if test and principal.may(Role.OPERATOR, connection.team_id):
+        url = reverse("connection_test", args=[connection.pk])
+        return Action("Test again", url, "retry", method="post")
+    if not test and principal.may(Role.ADMIN, connection.team_id):
+        return mend(connection, buttons)
+    return Action("See what it answered", reverse("connection", args=[connection.pk]))
 
 
 # --- repositories -------------------------------------------------------------------------------------
@@ -184,8 +227,8 @@ def _refused_by(hook: Webhook) -> Need:
         "unauthentic",
         format_html("{} to <b>{}</b> could not be trusted.", count(number, "delivery", "deliveries"), hook),
         "Not heard:",
-        "the signature does not fit, so what was pushed there starts nothing.",
-        Action("Mend the secret", reverse("webhook", args=[hook.pk]), "key"),
+        "it was refused, so what was pushed there starts nothing.",
+        Action("See why", reverse("webhook", args=[hook.pk]), "key"),
         at=hook.refused_at,  # type: ignore[attr-defined]
     )
 

@@ -22,6 +22,7 @@ class Instance:
     provider: type[Forge]
     url: str
     app: OAuthApp
+    github_app: str = ""  # its name in addresses, when it is a GitHub App
 
     @property
     def kind(self) -> str:
@@ -36,25 +37,29 @@ class Instance:
         return self.app.site.partition("://")[2]
 
 
-def instances() -> list[Instance]:
-    """All of them, by provider and address."""
+def instances(*, github_apps: bool = False) -> list[Instance]:
+    """Where people connect by a button, by provider and address; one for each address.
+
+    `github_apps`: those as well that only have a GitHub App, which also lets people sign in.
+    """
     rows = {(row.provider, row.url): row for row in ProviderInstance.objects.order_by("provider", "url")}
     found = []
     for provider in with_oauth():
-        public = _from_settings(provider)
-        if public is not None and (provider.kind, "") not in rows:
-            found.append(public)
-        found += [_of_row(provider, row) for (kind, _), row in rows.items() if kind == provider.kind]
+        known = {url: row for (kind, url), row in rows.items() if kind == provider.kind}
+        for url in dict.fromkeys(["", *known]):
+            one = _best(provider, url, known.get(url))
+            if one is not None and (github_apps or not one.github_app):
+                found.append(one)
     return found
 
 
-def instance_of(kind: str, url: str) -> Instance:
+def instance_of(kind: str, url: str, *, github_apps: bool = False) -> Instance:
     """The one to connect to. InvalidInput when there is none."""
     provider = provider_named(kind)
     if issubclass(provider, Forge) and provider.oauth is not None:
         row = ProviderInstance.objects.filter(provider=kind, url=url).first()
-        found = _of_row(provider, row) if row else (_from_settings(provider) if not url else None)
-        if found is not None:
+        found = _best(provider, url, row)
+        if found is not None and (github_apps or not found.github_app):
             return found
     raise InvalidInput(
         f"Nobody registered OpsSight as an OAuth application at {url or provider.label}. "
@@ -74,6 +79,21 @@ def with_oauth() -> list[type[Forge]]:
     return [one for one in all_providers() if issubclass(one, Forge) and one.oauth is not None]
 
 
+def of_row(row: ProviderInstance) -> Instance:
+    """What an administrator registered, or what GitHub made."""
+    provider = provider_named(row.provider)
+    assert issubclass(provider, Forge)  # noqa: S101 - only forges are registered
+    return _of_row(provider, row)
+
+
+def _best(provider: type[Forge], url: str, row: ProviderInstance | None) -> Instance | None:
+    """A row before the settings, unless it is a GitHub App: tokens of one are not renewed by the other."""
+    public = _from_settings(provider) if not url else None
+    if row is None or (row.app_id and public is not None):
+        return public
+    return _of_row(provider, row)
+
+
 def _from_settings(provider: type[Forge]) -> Instance | None:
     client_id = getattr(settings.ENV, f"{provider.kind}_client_id", "")
     secret = getattr(settings.ENV, f"{provider.kind}_client_secret", "")
@@ -84,7 +104,7 @@ def _from_settings(provider: type[Forge]) -> Instance | None:
 
 def _of_row(provider: type[Forge], row: ProviderInstance) -> Instance:
     app = OAuthApp(provider.site_of(row.url), row.client_id, row.client_secret)
-    return Instance(provider, row.url, app)
+    return Instance(provider, row.url, app, row.app_slug)
 
 
 def is_web_address(url: str) -> bool:

@@ -28,7 +28,7 @@ def connect(principal: Principal, team: Team, instance: Instance, code: str, ver
     """A new connection from what the browser brought back. Raises a `Failure`."""
     principal.require(Role.ADMIN, team.pk)
     grant, identity = _granted(instance, code, verifier)
-    name = _free_name(team, f"{instance.provider.label}: {identity.account}")
+    name = free_name(team, f"{instance.provider.label}: {identity.account}")
     secrets = {"token": grant.token}
     connection = connections.create_connection(
         principal, team, instance.provider.kind, name, _options(instance), secrets
@@ -73,7 +73,8 @@ def _note(connection: Connection, identity: Identity) -> None:
     access.note_ok(connection)
 
 
-def _free_name(team: Team, wanted: str) -> str:
+def free_name(team: Team, wanted: str) -> str:
+    """The name, or one with a number where a connection of the team has it already."""
     taken = set(Connection.objects.filter(team=team).values_list("name", flat=True))
     names = [wanted[:90], *(f"{wanted[:90]} {number}" for number in range(2, 1_000))]
     return next(name for name in names if name not in taken)

@@ -4,20 +4,49 @@ from __future__ import annotations
 
 from django.urls import path
 
-from repos.views import connecting, connections, deliveries, files, oauth, repositories, repository, webhooks
+from repos.views import (
+    care,
+    connecting,
+    connections,
+    deliveries,
+    files,
+    found,
+    github_app,
+    hook_sources,
+    oauth,
+    registered,
+    repositories,
+    repository,
+    webhooks,
+)
 
 urlpatterns = [
     path("connections/", connections.ConnectionsPage.as_view(), name="connections"),
     path("connections/new/", connecting.NewConnection.as_view(), name="connection_new"),
     path("connections/new/oauth/", oauth.StartOAuth.as_view(), name="oauth_start"),
-    path("auth/callback/<slug:provider>", oauth.OAuthCallback.as_view(), name="oauth_callback"),
+    path("connections/github-app/", github_app.MakeApp.as_view(), name="github_app"),
+    path("connections/github-app/install/", github_app.InstallApp.as_view(), name="github_app_install"),
+    path("auth/github-app/made", github_app.AppMade.as_view(), name="github_app_made"),
+    path("auth/github-app/installed", github_app.AppInstalled.as_view(), name="github_app_installed"),
     path("connections/<uuid:connection_id>/", connections.ConnectionPage.as_view(), name="connection"),
     path(
         "connections/<uuid:connection_id>/edit/", connecting.EditConnection.as_view(), name="connection_edit"
     ),
-    path("connections/<uuid:connection_id>/found/", connecting.FoundPage.as_view(), name="connection_found"),
+    path("connections/<uuid:connection_id>/found/", found.FoundPage.as_view(), name="connection_found"),
+    path("connections/<uuid:connection_id>/rules/", found.NewRule.as_view(), name="import_rule_new"),
+    path(
+        "connections/<uuid:connection_id>/rules/<uuid:rule_id>/delete/",
+        found.DeleteRule.as_view(),
+        name="import_rule_delete",
+    ),
     path(
         "connections/<uuid:connection_id>/test/", connections.TestConnection.as_view(), name="connection_test"
+    ),
+    path("connections/<uuid:connection_id>/limits/", care.AskLimits.as_view(), name="connection_limits"),
+    path(
+        "connections/<uuid:connection_id>/transfer/",
+        care.TransferConnection.as_view(),
+        name="connection_transfer",
     ),
     path(
         "connections/<uuid:connection_id>/delete/",
@@ -45,7 +74,10 @@ urlpatterns = [
     path("webhooks/new/", webhooks.NewWebhook.as_view(), name="webhook_new"),
     path("webhooks/<uuid:hook_id>/", webhooks.WebhookPage.as_view(), name="webhook"),
     path("webhooks/<uuid:hook_id>/test/", webhooks.TestWebhook.as_view(), name="webhook_test"),
-    path("webhooks/<uuid:hook_id>/secret/", webhooks.RotateSecret.as_view(), name="webhook_secret"),
+    path("webhooks/<uuid:hook_id>/secret/", registered.RotateSecret.as_view(), name="webhook_secret"),
+    path("webhooks/<uuid:hook_id>/mend/", registered.MendWebhook.as_view(), name="webhook_mend"),
+    path("webhooks/<uuid:hook_id>/ask/", registered.AskForTest.as_view(), name="webhook_ask"),
     path("webhooks/<uuid:hook_id>/pause/", webhooks.PauseWebhook.as_view(), name="webhook_pause"),
-    path("webhooks/<uuid:hook_id>/delete/", webhooks.DeleteWebhook.as_view(), name="webhook_delete"),
+    path("webhooks/<uuid:hook_id>/sources/", hook_sources.HookSources.as_view(), name="webhook_sources"),
+    path("webhooks/<uuid:hook_id>/delete/", registered.DeleteWebhook.as_view(), name="webhook_delete"),
 ]

@@ -14,6 +14,7 @@ from repos.beside import AGAIN_SECONDS, Answer, ask, forget
 from repos.git.types import RemoteRefs
 from repos.models import Repository
 
+_ALL = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 FRESH_SECONDS = 30.0  # how long a look at the remote counts as now
 
 
@@ -51,6 +52,14 @@ def refs(repository: Repository, *, wait: float = 0.0) -> Answer[RemoteRefs]:
     return ask(("refs", repository.pk), FRESH_SECONDS, lambda: access.look(repository), wait=wait)
 
 
+def history(repository: Repository, *, wait: float = 0.0) -> Answer[bool]:
+    """Bring all branches and tags with their history here, contents left out where the server can do that.
+
+    False for a repository that has none of them.
+    """
+    return ask(("history", repository.pk), FRESH_SECONDS, lambda: _fetch_all(repository), wait=wait)
+
+
 def forget_refs(repository: Repository) -> None:
     """Look anew the next time."""
     forget(("refs", repository.pk))
@@ -82,6 +91,16 @@ def _fetch(repository: Repository, branch: str, *, partial: bool) -> bool:
     want = oid if store.resolve(ref) == oid else None
     store.fetch(remote, [f"+{ref}:{ref}"], partial=partial, want=want)
     return True
+
+
+def _fetch_all(repository: Repository) -> bool:
+    store = access.store_of(repository)
+    refs = access.look(repository).refs
+    here = {**store.refs("refs/heads/"), **store.refs("refs/tags/")}
+    if refs and (store.current is None or here != refs):
+        size = repository.size_bytes or 0
+        store.fetch(access.remote_of(repository), _ALL, partial=True, prune=True, size_hint=size)
+    return bool(refs)
 
 
 def _prefetch(repository: Repository, oids: list[str]) -> None:

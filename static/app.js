@@ -172,3 +172,6 @@ document.addEventListener("htmx:afterSettle", () => {
 });
 
 showTheme();
+
+// --- a form that is on its way somewhere else ----------------------------------------------------------
+document.querySelector("form[data-send-now]")?.requestSubmit();

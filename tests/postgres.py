@@ -81,7 +81,7 @@ class Postgres:
     def _start(self) -> None:
         if self._user is not None:
             os.chown(self._folder, self._user.pw_uid, self._user.pw_gid)
-        programs = self._programs()
+        folder = self._programs()
         data = self._folder / "data"
         create = [
             f"--pgdata={data}",
@@ -90,20 +90,17 @@ class Postgres:
             "--encoding=UTF8",
             "--locale=C",
         ]
-        with self._start_as_user([f"{programs}/initdb", "--no-sync", *create]) as process:
+        with self._start_as_user([f"{folder}/initdb", "--no-sync", *create]) as process:
             if process.wait() != 0:
                 raise RuntimeError(f"initdb failed:\n{self._log()}")
         options = [f"--{setting}" for setting in _SETTINGS]
-        serve = [f"{programs}/postgres", "-D", str(data), "-k", str(self._folder), *options]
+        serve = [f"{folder}/postgres", "-D", str(data), "-k", str(self._folder), *options]
         self._process = self._start_as_user(serve)
         self._wait_until_ready()
 
     def _programs(self) -> Path:
         """The folder of the programs; a copy of it where `nobody` may not look into the virtualenv."""
-        spec = importlib.util.find_spec(WHEEL)
-        if spec is None or spec.origin is None:
-            raise RuntimeError(f"{WHEEL} is not installed: make test installs it.")
-        installed = max(Path(spec.origin).parent.glob("pginstall*/bin/postgres")).parent
+        installed = programs()
         if self._user is None:
             return installed
         try:
@@ -150,6 +147,14 @@ class Postgres:
             self._process.send_signal(signal.SIGQUIT)  # at once: nothing needs to be saved
             self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def programs() -> Path:
+    """The folder of PostgreSQL's programs: postgres, pg_dump, …"""
+    spec = importlib.util.find_spec(WHEEL)
+    if spec is None or spec.origin is None:
+        raise RuntimeError(f"{WHEEL} is not installed: make test installs it.")
+    return max(Path(spec.origin).parent.glob("pginstall*/bin/postgres")).parent
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from django.db import models
 
 from opssight.api import reference as api
 from opssight.core import env_docs
+from repos.providers.registry import all_providers
+from repos.providers.types import Capability
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("opssight", "repos", "syncs")
@@ -193,6 +195,50 @@ def _constraints(model: type[models.Model]) -> Iterator[str]:
             yield f"- Unique together: {', '.join(f'`{name}`' for name in constraint.fields)}{where}."
 
 
+_CAPABILITIES = {
+    Capability.LIST: "find repositories by itself",
+    Capability.SEARCH: "search repositories by words",
+    Capability.CREATE: "make repositories",
+    Capability.DESCRIBE: "change description and visibility",
+    Capability.ARCHIVE: "archive repositories",
+    Capability.DELETE: "delete repositories",
+    Capability.DEFAULT_BRANCH: "set the default branch",
+    Capability.PULL_REQUESTS: "open, find, change, merge and close pull requests",
+    Capability.DRAFTS: "drafts",
+    Capability.LABELS: "labels",
+    Capability.REVIEWERS: "reviewers",
+    Capability.ASSIGNEES: "assignees",
+    Capability.AUTO_MERGE: "merge by itself once the checks passed",
+    Capability.STATUSES: "tell and read the result of a check",
+    Capability.PIPELINES: "list runs of its CI",
+    Capability.WEBHOOKS_IN: "deliveries can be verified",
+    Capability.HOOKS: "register webhooks by itself",
+    Capability.HOOK_TESTS: "send a test delivery when asked",
+    Capability.REDELIVERY: "send again what did not arrive",
+    Capability.RATE_LIMITS: "tell what is left of its limits",
+}
+
+_BEGIN = "<!-- capabilities: made by python -m tests.reference -->\n"
+_END = "<!-- end of capabilities -->\n"
+
+
+def providers_page() -> str:
+    """The page as it is, with the table of capabilities between its markers made anew."""
+    text = (ROOT / "docs/reference/providers.md").read_text(encoding="utf-8")
+    before, rest = text.split(_BEGIN)
+    _, after = rest.split(_END)
+    return "".join([before, _BEGIN, *(f"{line}\n" for line in _capabilities()), _END, after])
+
+
+def _capabilities() -> Iterator[str]:
+    providers = all_providers()
+    yield "| | " + " | ".join(f"`{one.kind}`" for one in providers) + " |"
+    yield "|---" * (len(providers) + 1) + "|"
+    for capability in Capability:
+        cells = ["yes" if capability in one.capabilities else "–" for one in providers]
+        yield f"| {_CAPABILITIES[capability]} | {' | '.join(cells)} |"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     ".env.example": env_docs.render_env_example,
     "docs/reference/settings.md": env_docs.render_reference,
@@ -200,6 +246,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/openapi.yaml": api.render_openapi,
     "docs/reference/commands.md": commands_page,
     "docs/reference/data-model.md": data_model_page,
+    "docs/reference/providers.md": providers_page,
 }
 
 

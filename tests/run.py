@@ -27,6 +27,8 @@ CRITICAL = (
     "opssight/core/crypto.py",
     "repos/providers/*/webhook.py",
     "repos/providers/signatures.py",
+    "repos/receiving.py",
+    "repos/sources.py",
     "syncs/copy/matching.py",
     "syncs/copy/plan.py",
     "syncs/engine/claim.py",

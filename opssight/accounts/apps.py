@@ -18,7 +18,10 @@ class AccountsConfig(AppConfig):
 
 
 class AdminSiteConfig(admin_apps.AdminConfig):
-    """The admin site without the queue's pages: the queue is only a doorbell, its rows mean nothing."""
+    """The admin site without the queue's pages: the queue is only a doorbell, its rows mean nothing.
+
+    Nor with those of sign-ins by a forge: people link them, with proof.
+    """
 
     default = False
 
@@ -27,5 +30,5 @@ class AdminSiteConfig(admin_apps.AdminConfig):
         from django.contrib import admin
 
         for model in list(admin.site._registry):
-            if model._meta.app_label == "django_q":
+            if model._meta.app_label in ("django_q", "social_django"):
                 admin.site.unregister(model)

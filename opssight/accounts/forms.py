@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 
 from opssight.accounts import throttle
 from opssight.core.words import seconds
@@ -32,7 +33,7 @@ class SigninForm(AuthenticationForm):
         """One place for the account and one for the address; both stay taken when it fails."""
         # as the database compares: upper case first makes one of letters that only differ below it
         email = str(self.cleaned_data.get("username", "")).strip().upper().casefold()
-        address = _network(self.request.META.get("REMOTE_ADDR", "") if self.request else "")
+        address = sender_of(self.request) if self.request else ""
         subjects = [f"signin account {email}", f"signin address {address}"]
         places: list[str] = []
         try:
@@ -45,6 +46,11 @@ class SigninForm(AuthenticationForm):
                 f"Too many attempts. Try again in {seconds(max(error.seconds, 10))}.", code="too_many"
             ) from None
         return places
+
+
+def sender_of(request: HttpRequest) -> str:
+    """Who sends a request, as attempts are counted."""
+    return _network(request.META.get("REMOTE_ADDR", ""))
 
 
 def _network(address: str) -> str:

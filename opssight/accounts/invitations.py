@@ -19,6 +19,7 @@ from opssight.core.clock import now
 from opssight.core.errors import Conflict, InvalidInput, NotFound
 
 VALID_FOR = dt.timedelta(days=7)
+SESSION_KEY = "invitation"  # under which a session keeps the secret of the link that was followed
 
 
 def invite(principal: Principal, team: Team, email: str, role: Role) -> tuple[Invitation, str]:

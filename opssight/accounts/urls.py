@@ -1,4 +1,4 @@
-"""Signing in and out, one's own password, switching the team."""
+"""Signing out, one's own password, switching the team."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from django.urls import path
 from opssight.accounts import views
 
 urlpatterns = [
-    path("signin/", views.SigninView.as_view(), name="login"),
     path("signout/", LogoutView.as_view(), name="logout"),
     path("password/", views.PasswordView.as_view(), name="password_change"),
     path("team/", views.switch_team, name="switch_team"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -19,6 +19,8 @@ from opssight.accounts.teams import visible_teams
 from opssight.api.routing import extra
 from opssight.api.views import Door
 from opssight.core.clock import now
+
+WAYS_IN: Final[Any] = [{"token": []}, {"session": []}, {}]  # the last one: a password in the body
 
 
 class AccessTokenIn(serializers.Serializer[Any]):
@@ -52,7 +54,11 @@ class AccessTokenView(Door):
     permission_classes = ()
 
     @extend_schema(
-        tags=["tokens"], operation_id="auth_token", request=AccessTokenIn, responses={200: AccessTokenOut}
+        tags=["tokens"],
+        operation_id="auth_token",
+        auth=WAYS_IN,
+        request=AccessTokenIn,
+        responses={200: AccessTokenOut},
     )
     def post(self, request: Request) -> Response:
         """An access token: a JWT for 15 minutes, for one team, with the same scopes or fewer."""

@@ -25,10 +25,10 @@ Send `Authorization: Bearer osp_…` with a token from the tokens page or `POST 
 acts as its user in one team, within its scopes, with the role the user has there today. Pages of the same
 site may use the session instead; a change then needs the CSRF token.
 
-`POST /api/v1/auth/token` gives an access token for 15 minutes, a JWT that is sent in the same way. It takes an API
-token, a session, or `email` and `password` in the body; `team` and `scopes` narrow it. It ends at once with
-`POST /api/v1/auth/token/revoke` and its `jti`, with the API token it was given for, and with its user's password,
-account or membership.
+`POST /api/v1/auth/token` gives an access token for 15 minutes, a JWT that is sent in the same way. It takes
+an API token, a session, or `email` and `password` in the body; `team` and `scopes` narrow it. It ends at once
+with `POST /api/v1/auth/token/revoke` and its `jti`, with the API token it was given for, and with its user's
+password, account or membership.
 
 The scopes are `<area>:read` and `<area>:write` for the areas {areas},
 and `all`. A write scope includes reading.

@@ -175,6 +175,14 @@ class Env:
     signin_rate = Setting("OPSSIGHT_SIGNIN_RATE", kinds.RATE, WEB,
         "The ceiling of failed sign-ins for one account and for one address.", default=kinds.Rate(10, 60))
 
+    sign_in = Setting("OPSSIGHT_SIGN_IN", kinds.choice("off", "linked", "email"), OAUTH,
+        "Who signs in with an account at a forge whose application is registered. `linked`: who linked it on "
+        "the account page, or was invited. `email`: also who has the e-mail address of an account, verified "
+        "by the forge; trust each registered forge with that. `off`: nobody.", default="linked")
+    sign_up_domains = Setting("OPSSIGHT_SIGN_UP_DOMAINS", kinds.LIST, OAUTH,
+        "E-mail domains whose people get an account when they first sign in with a forge that verified their "
+        "address. Empty: nobody new comes in without an invitation.", default=())
+
     github_client_id = Setting("OPSSIGHT_GITHUB_CLIENT_ID", kinds.TEXT, OAUTH,
         "The id of your OAuth application at github.com; with it people connect by a button. "
         "Servers of your own are registered on the admin site.", default="", alias="GITHUB_CLIENT_ID")

@@ -37,6 +37,11 @@ class Failure(Exception):
     def retryable(self) -> bool:
         return self.error_class in {ErrorClass.TRANSIENT, ErrorClass.RATE_LIMITED, ErrorClass.CONFLICT}
 
+    @property
+    def code(self) -> str:
+        """The machine-readable reason: the class, or something narrower."""
+        return self.error_class.value
+
 
 class TransientFailure(Failure):
     error_class = ErrorClass.TRANSIENT
@@ -50,6 +55,10 @@ class AuthFailure(Failure):
     error_class = ErrorClass.AUTH
 
 
+class Revoked(AuthFailure):
+    """The credential was taken back at the other side; renewing it is not possible."""
+
+
 class NotFound(Failure):
     error_class = ErrorClass.NOT_FOUND
 
@@ -60,6 +69,14 @@ class Conflict(Failure):
 
 class PermanentFailure(Failure):
     error_class = ErrorClass.PERMANENT
+
+
+class BlockedByOrganization(PermanentFailure):
+    """The credential is good, but rules of an organization keep us out: SSO, addresses, applications."""
+
+    @property
+    def code(self) -> str:
+        return "blocked_by_org"
 
 
 class InvalidInput(PermanentFailure):

@@ -172,12 +172,19 @@ def too_large(host: str, limit: int) -> AnswerTooLarge:
 
 class _Transport(httpx.HTTPTransport):
     def __init__(
-        self, policy: Policy, *, timeout: float, max_bytes: int, tls: ssl.SSLContext, proxy: str | None
+        self,
+        policy: Policy,
+        *,
+        timeout: float,
+        max_bytes: int,
+        tls: ssl.SSLContext,
+        proxy: str | None,
+        check_proxy: bool,
     ) -> None:
         super().__init__(verify=tls, trust_env=False, proxy=proxy)
         self._policy, self._timeout, self._max_bytes, self._proxied = policy, timeout, max_bytes, bool(proxy)
-        # The proxy is the operator's own choice; what is asked of it is checked in handle_request.
-        self._pool._network_backend = _Backend(None if proxy else policy)
+        # What is asked of a proxy is checked in handle_request; all connections go to the proxy itself.
+        self._pool._network_backend = _Backend(None if proxy and not check_proxy else policy)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self._proxied:
@@ -264,8 +271,10 @@ def _redirected(old: httpx.Request, new: httpx.Request) -> httpx.Request:
     return new
 
 
-def tls_context(ca: str | Path | None = None) -> ssl.SSLContext:
-    """Verifying TLS 1.2 or newer. `ca`: a PEM file, or PEM text, to trust in place of the usual ones."""
+def tls_context(ca: str | Path | None = None, *, extra: str = "") -> ssl.SSLContext:
+    """Verifying TLS 1.2 or newer. `ca`: a PEM file, or PEM text, to trust in place of the usual ones;
+    `extra`: PEM text to trust beside them.
+    """
     try:
         if isinstance(ca, Path):
             context = ssl.create_default_context(cafile=str(ca))
@@ -274,6 +283,8 @@ def tls_context(ca: str | Path | None = None) -> ssl.SSLContext:
         else:
             context = ssl.create_default_context()
             context.load_verify_locations(certifi.where())  # slim images have no system certificates
+        if extra:
+            context.load_verify_locations(cadata=extra)
     except (OSError, ValueError):
         raise InvalidInput(
             "The certificate authority cannot be read: give certificates in PEM form."
@@ -289,15 +300,26 @@ def client(
     max_bytes: int,
     max_redirects: int = 3,
     ca: str | Path | None = None,
+    extra_ca: str = "",
     proxy: str | None = None,
+    check_proxy: bool = False,
 ) -> httpx.Client:
     """A client that keeps to `policy`; close it, or use it in a `with`.
 
     `timeout`: seconds for one hop as a whole. `max_bytes`: of an unpacked body. `max_redirects` 0
-    follows none. Raises `AddressRefused`, `AnswerTooLarge` and other failures, and httpx's own
-    exceptions (`httpx.TimeoutException`, `httpx.TransportError`) for what the network does.
+    follows none. `ca` and `extra_ca` as in `tls_context`. A `proxy` is the operator's own choice, unless
+    `check_proxy` says that the policy counts for it too. Raises `AddressRefused`, `AnswerTooLarge` and
+    other failures, and httpx's own exceptions (`httpx.TimeoutException`, `httpx.TransportError`) for what
+    the network does.
     """
-    transport = _Transport(policy, timeout=timeout, max_bytes=max_bytes, tls=tls_context(ca), proxy=proxy)
+    transport = _Transport(
+        policy,
+        timeout=timeout,
+        max_bytes=max_bytes,
+        tls=tls_context(ca, extra=extra_ca),
+        proxy=proxy,
+        check_proxy=check_proxy,
+    )
     return _Client(
         transport=transport,
         timeout=httpx.Timeout(timeout, connect=min(timeout, _CONNECT_SECONDS)),

@@ -21,6 +21,7 @@ from opssight.health import BEAT_SECONDS
 from opssight.notices import outbox
 from opssight.notices.models import Outbox
 from repos.models import Connection, Delivery, Repository
+from syncs.engine import claim
 from syncs.models import Item, Job, Run, RunCause, RunState, Worker
 
 WINDOW = dt.timedelta(days=1)
@@ -48,7 +49,7 @@ def workers() -> dict[str, int]:
 
 def queue() -> Rows:
     """For each lane with something in it: due, later, and since when the oldest is due."""
-    due = Q(run_after__lte=Now())
+    due = Q(run_after__lte=Now()) & ~claim.paused()
     rows = Run.objects.filter(state=RunState.QUEUED).order_by().values("lane")
     counts = {"due": Count("pk", filter=due), "later": Count("pk", filter=~due)}
     return _rows(rows.annotate(**counts, oldest=Min("run_after", filter=due)))

@@ -21,10 +21,9 @@ from opssight.accounts import invitations, teams
 from opssight.accounts.middleware import TEAM_KEY
 from opssight.accounts.models import Invitation, Role, User
 from opssight.core.errors import Failure
+from opssight.signin import links
 from opssight.web.parts import Crumb
 from opssight.web.views import TeamPage, add_failure
-
-_SECRET = "invitation"  # noqa: S105 - the key in the session
 
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -46,6 +45,8 @@ class AccountPage(TeamPage):
         mine = teams.visible_teams(self.principal).order_by("name")
         context = {
             "form": AccountForm(instance=self.request.user),
+            "links": links.listed(self.request.user),
+            "link_with": links.left(self.request.user),
             "mine": [(team, self.principal.roles[team.pk].label) for team in mine],
         }
         return super().get_context_data(**{**context, **kwargs})
@@ -78,7 +79,7 @@ class RegisterForm(forms.Form):
 @never_cache
 def open_invitation(request: HttpRequest, secret: str) -> HttpResponse:
     """Take the secret out of the address, where histories and referrers would keep it."""
-    request.session[_SECRET] = secret
+    request.session[invitations.SESSION_KEY] = secret
     response = HttpResponseRedirect(reverse("invitation"))
     response["Referrer-Policy"] = "no-referrer"
     return response
@@ -92,7 +93,7 @@ class InvitationPage(View):
         return self._page(request, RegisterForm())
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        secret = request.session.get(_SECRET, "")
+        secret = request.session.get(invitations.SESSION_KEY, "")
         if isinstance(request.user, User):
             return self._join(request, request.user, secret)
         form = RegisterForm(request.POST)
@@ -114,7 +115,7 @@ class InvitationPage(View):
         return self._welcome(request, member.team)
 
     def _welcome(self, request: HttpRequest, team: Any) -> HttpResponse:
-        request.session.pop(_SECRET, None)
+        request.session.pop(invitations.SESSION_KEY, None)
         request.session[TEAM_KEY] = str(team.pk)
         messages.success(request, f"Welcome to {team}.")
         return HttpResponseRedirect(reverse("team"))
@@ -122,7 +123,7 @@ class InvitationPage(View):
     def _page(self, request: HttpRequest, form: RegisterForm, sentence: str = "") -> HttpResponse:
         invitation, status = None, 200
         try:
-            invitation = invitations.opened(request.session.get(_SECRET, ""))
+            invitation = invitations.opened(request.session.get(invitations.SESSION_KEY, ""))
         except Failure as failure:
             sentence, status = failure.sentence, 404
         context = {
@@ -131,6 +132,7 @@ class InvitationPage(View):
             "sentence": sentence,
             "role": Role(invitation.role).label if invitation else "",
             "way": _way(request, invitation) if invitation else "",
+            "sign_in_with": links.offered(),
         }
         return render(request, "account/invitation.html", context, status=status)
 

@@ -91,7 +91,8 @@ class ChannelForm(forms.Form):
 
 
 def topics() -> list[tuple[str, str]]:
-    runs = [(f"run.{kind.name}", f"runs of {kind.label.lower()}") for kind in all_kinds()]
+    made = [kind for kind in all_kinds() if not kind.in_background]
+    runs = [(f"run.{kind.name}", f"runs of {kind.label.lower()}") for kind in made]
     return [*runs, ("connection", "connections that stop working")]
 
 

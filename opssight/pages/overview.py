@@ -130,5 +130,5 @@ def _teach(title: str, action: Action | None) -> Teach:
 
 
 def _kinds() -> list[str]:
-    labels = [kind.label for kind in all_kinds()]
+    labels = [kind.label for kind in all_kinds() if not kind.in_background]
     return [labels[0], *(label.lower() for label in labels[1:])]

@@ -18,6 +18,7 @@ from opssight.web.formats import format_ago
 from opssight.web.parts import Crumb
 from opssight.web.views import TeamPage
 from repos import selectors as repos
+from repos.mending import STATE_KEYS
 from repos.models import Connection, Delivery, Repository
 from syncs import selectors as syncs
 from syncs.engine.kinds import kind_named
@@ -138,15 +139,8 @@ def _more(text: str) -> str:
     return f"{reverse('runs')}?{urlencode({'q': text})}" if text else ""
 
 
-_HEALTH: Final = {
-    Connection.State.OK: "ok",
-    Connection.State.DEGRADED: "degraded",
-    Connection.State.REAUTH: "reauth",
-}
-
-
 def _connection(row: Connection) -> Hit:
-    state = _HEALTH.get(Connection.State(row.state), "unknown")
+    state = STATE_KEYS[Connection.State(row.state)]
     return Hit(row.name, reverse("connection", args=[row.pk]), row.account, state, row.provider)
 
 

@@ -12,7 +12,7 @@ from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal
 from opssight.core.clock import now
 from opssight.core.errors import Failure, InvalidInput, NotFound
-from opssight.repository_management.words import OFFERED, place_of, secrets_of
+from opssight.repository_management.words import place_of, secrets_of
 from repos import access, connections, inventory, selectors
 from repos.discovery import Found
 from repos.models import Connection, Repository
@@ -39,6 +39,11 @@ def discover(
 ) -> list[RemoteRepository]:
     """What a token sees, or without one what the connections of this kind see. Raises a `Failure`."""
     words = search.lower().split()
+    if not token and not selectors.connections(principal, provider=kind).exists():
+        raise InvalidInput(
+            f"There is no connection to {kind} yet. Send an access_token, or connect first.",
+            [("access_token", "This is needed while nothing is connected.")],
+        )
     found = [
         one
         for client in _clients(principal, kind, token, url)
@@ -67,7 +72,6 @@ def connect(principal: Principal, team: Team, given: Mapping[str, Any]) -> Repos
     logins, secrets = secrets_of(kind, given["credential_type"], given["credentials"])
     options = {**place.options, **logins}
     client = access.provider_for(kind, options, secrets)
-    access.refuse_in_transaction()
     remote = _named(client, place.full_name)
     connection = connections.create_connection(principal, team, kind, given["name"], options, secrets)
     try:
@@ -115,7 +119,7 @@ def sync(principal: Principal, repository: Repository, *, force: bool) -> dict[s
 
 def repositories(principal: Principal, project_id: str = "") -> QuerySet[Repository]:
     """What the original lists as connections; `project_id` is a team."""
-    rows = selectors.repositories(principal, state="all").filter(connection__provider__in=OFFERED)
+    rows = selectors.repositories(principal, state="all")
     return rows.filter(team_id=project_id) if project_id else rows
 
 
@@ -134,17 +138,10 @@ def with_status(rows: QuerySet[Repository], status: str) -> QuerySet[Repository]
 
 
 def _clients(principal: Principal, kind: str, token: str, url: str = "") -> Iterator[Provider]:
-    access.refuse_in_transaction()
     if token:
         yield access.provider_for(kind, {"url": url} if url else {}, {"token": token})
         return
-    rows = selectors.connections(principal, provider=kind)
-    if not rows:
-        raise InvalidInput(
-            f"There is no connection to {kind} yet. Send an access_token, or connect first.",
-            [("access_token", "This is needed while nothing is connected.")],
-        )
-    for connection in rows:
+    for connection in selectors.connections(principal, provider=kind):
         yield access.client_of(connection)
 
 

@@ -28,7 +28,7 @@ TYPES = [*OFFERED, *NOT_YET]
 RECENT = 20  # deliveries in a status
 
 
-class FiltersIn(serializers.Serializer[Any]):
+class OriginalFilters(serializers.Serializer[Any]):
     search = serializers.CharField(required=False, max_length=200, default="", allow_blank=True)
     visibility = serializers.ChoiceField(
         choices=["all", "public", "internal", "private"], required=False, default="all"
@@ -36,7 +36,7 @@ class FiltersIn(serializers.Serializer[Any]):
     sort = serializers.ChoiceField(choices=["name", "updated"], required=False, default="name")
 
 
-class DiscoverIn(serializers.Serializer[Any]):
+class OriginalDiscover(serializers.Serializer[Any]):
     connection_type = serializers.ChoiceField(choices=TYPES, required=False, default="github")
     access_token = serializers.CharField(
         required=False,
@@ -46,12 +46,12 @@ class DiscoverIn(serializers.Serializer[Any]):
     url = serializers.CharField(
         required=False, max_length=300, help_text="Of a server of your own, with access_token."
     )
-    filters = FiltersIn(required=False)
+    filters = OriginalFilters(required=False)
 
 
 class SearchIn(serializers.Serializer[Any]):
     query = serializers.CharField(max_length=200)
-    connection_type = serializers.ChoiceField(choices=TYPES, required=False, default="github")
+    connection_type = serializers.ChoiceField(choices=OFFERED, required=False, default="github")
     sort = serializers.ChoiceField(choices=["updated", "name"], required=False, default="updated")
     per_page = serializers.IntegerField(required=False, default=30, min_value=1, max_value=100)
     page = serializers.IntegerField(required=False, default=1, min_value=1, max_value=100_000)

@@ -54,10 +54,12 @@ def kind_of(given: dict[str, Any]) -> str:
 class DiscoverView(Original):
     area = "connections"
 
-    @extend_schema(tags=TAGS, operation_id="rm_discover", request=shapes.DiscoverIn, responses={200: OBJECT})
+    @extend_schema(
+        tags=TAGS, operation_id="rm_discover", request=shapes.OriginalDiscover, responses={200: OBJECT}
+    )
     def post(self, request: Request) -> Response:
         """What a token sees, or without one the team's connections of this type: a plain list."""
-        given = self.read(shapes.DiscoverIn)
+        given = self.read(shapes.OriginalDiscover)
         filters = given.get("filters") or {}
         visibility = filters.get("visibility", "all")
         found = service.discover(

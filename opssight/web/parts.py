@@ -169,6 +169,16 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Meter:
+    """What is left of ``total``, with a tick at what is kept back, and the same in words."""
+
+    left: float
+    total: float
+    text: str
+    kept: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One cell of the strip. ``behind`` is commits behind HEAD (None: not known).
 

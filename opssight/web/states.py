@@ -57,6 +57,7 @@ STATES: dict[str, StateLook] = {
         failed="failed",
         dead="dead",
         revoked="revoked",
+        blocked="blocked",
         reauth="reconnect",
         failing="failing",
         unauthentic="not authentic",

@@ -32,18 +32,22 @@ exit 1
 
 
 def answers(remote: Remote) -> str:
-    """The table for a remote with a password: each question git may ask of its origin, each answer."""
+    """The table of each question git may ask of the remote's origin or of its proxy, and each answer."""
+    rows = []
     credential = remote.credential
-    if not isinstance(credential, PasswordCredential):
-        return ""
-    scheme, _, server = remote.origin.partition("://")
-    rows = [(f"Username for '{remote.origin}': ", credential.username)]
-    # git 2.40.4 and fixed older versions write the user name percent-encoded, others as it is.
-    rows += [
-        (f"Password for '{scheme}://{user}@{server}': ", credential.password)
-        for user in dict.fromkeys([credential.username, quote(credential.username, safe="")])
-    ]
+    if isinstance(credential, PasswordCredential):
+        rows.append((f"Username for '{remote.origin}': ", credential.username))
+        rows += _passwords(remote.origin, credential.username, credential.password)
+    if remote.route.proxy:
+        rows += _passwords(remote.route.proxy_server, *remote.route.proxy_login)
     return "".join(f"{question}\n{answer}\n" for question, answer in rows)
+
+
+def _passwords(origin: str, username: str, password: str) -> list[tuple[str, str]]:
+    scheme, _, server = origin.partition("://")
+    # git 2.40.4 and fixed older versions write the user name percent-encoded, others as it is.
+    users = dict.fromkeys([username, quote(username, safe="")])
+    return [(f"Password for '{scheme}://{user}@{server}': ", password) for user in users]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from opssight.core.errors import (
     AuthFailure,
+    BlockedByOrganization,
     Failure,
     NotFound,
     PermanentFailure,
@@ -125,6 +126,12 @@ _REMOTE = [
         r"error: 429\b|too many requests",
         RateLimited,
         "{name} asks for fewer requests. It is tried again later.",
+    ),
+    _row(
+        r"enabled or enforced SAML SSO|ip allow ?list|oauth app access restrictions",
+        BlockedByOrganization,
+        "The organization of {name} keeps this credential out by its rules (single sign-on, allowed "
+        "addresses or applications). Authorize the credential there, or ask an owner of the organization.",
     ),
     _row(
         r"error: 403\b|access denied|not allowed to (?:push|upload|download)|write access .* not granted"

@@ -106,12 +106,13 @@ class Reader(ABC):
         with self._with_all_of(commit) as git_dir:
             args = ["ls-tree", "-r", "-z", "--full-tree", checked_oid(commit)]
             records = self._listing(args, git_dir)
-        entries = []
-        for record in records:
-            head, _, path = record.partition(b"\t")
-            mode, kind, oid = head.decode().split(" ")
-            entries.append(TreeEntry(path, mode, oid, kind))
-        return entries
+        return [_entry(record) for record in records]
+
+    def level(self, tree: str) -> list[TreeEntry]:
+        """What stands directly in a commit's root (or a tree): folders too, with the type `tree`."""
+        with self._with_all_of(tree) as git_dir:
+            records = self._listing(["ls-tree", "-z", checked_oid(tree)], git_dir)
+        return [_entry(record) for record in records]
 
     def changes(self, old: str | None, new: str) -> list[Change]:
         """What differs from commit `old` to `new`; without `old` the whole tree is added.
@@ -162,9 +163,13 @@ class Reader(ABC):
     def commit_info(self, oid: str) -> CommitInfo:
         return self.log(oid, limit=1)[0]
 
-    def log(self, tip: str, *, stop: str | None = None, limit: int) -> list[CommitInfo]:
-        """At most `limit` commits from `tip` back, newest first, without those that `stop` has."""
-        args = ["log", "-z", _LOG, f"--max-count={limit}", "--no-show-signature", checked_oid(tip)]
+    def log(self, tip: str, *, stop: str | None = None, limit: int, skip: int = 0) -> list[CommitInfo]:
+        """At most `limit` commits from `tip` back, newest first, without those that `stop` has.
+
+        `skip`: leave out so many of the newest.
+        """
+        counts = [f"--max-count={limit}", f"--skip={skip}"]
+        args = ["log", "-z", _LOG, *counts, "--no-show-signature", checked_oid(tip)]
         if stop is not None:
             args.append(f"^{checked_oid(stop)}")
         with self._with_all_of(tip, *([stop] if stop else [])) as git_dir:
@@ -233,6 +238,12 @@ class Reader(ABC):
 
 def _missing(oid: str) -> MissingObject:
     return MissingObject(MISSING, detail=oid)
+
+
+def _entry(record: bytes) -> TreeEntry:
+    head, _, path = record.partition(b"\t")
+    mode, kind, oid = head.decode().split(" ")
+    return TreeEntry(path, mode, oid, kind)
 
 
 def _changes(fields: Iterator[bytes]) -> Iterator[Change]:

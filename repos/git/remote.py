@@ -38,17 +38,49 @@ class PasswordCredential:
 
 @dataclass(frozen=True)
 class SshCredential:
-    """For ssh: the private key (OpenSSH or PEM text) and the only host keys that are accepted."""
+    """For ssh: the private key (OpenSSH or PEM text) and the only host keys that are accepted.
+
+    `passphrase` opens an encrypted key; "" for one that is not.
+    """
 
     private_key: str = field(repr=False)
     known_hosts: str = field(repr=False)
+    passphrase: str = field(default="", repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return tuple(line for line in self.private_key.splitlines() if len(line) > 20 and "---" not in line)
+        lines = tuple(line for line in self.private_key.splitlines() if len(line) > 20 and "---" not in line)
+        return (*lines, self.passphrase) if self.passphrase else lines
 
 
 Credential = PasswordCredential | SshCredential
+
+
+@dataclass(frozen=True)
+class Route:
+    """How https gets to a server, where that is special.
+
+    `ca`: certificates to trust in place of the usual ones, in PEM form. `proxy`: a URL that may hold a
+    login; `proxy_addresses` are the IP addresses that were looked up for it and allowed.
+    """
+
+    ca: str = field(default="", repr=False)
+    proxy: str = field(default="", repr=False)
+    proxy_addresses: tuple[str, ...] = ()
+
+    @property
+    def proxy_login(self) -> tuple[str, str]:
+        """User name and password for the proxy, "" where it has none."""
+        parts = urlsplit(self.proxy)
+        return unquote(parts.username or ""), unquote(parts.password or "")
+
+    @property
+    def proxy_server(self) -> str:
+        """The proxy without its login: `http://host:port`."""
+        parts = urlsplit(self.proxy)
+        port = parts.port or {"https": 443}.get(parts.scheme, 80)
+        host = parts.hostname or ""
+        return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 @dataclass(frozen=True)
@@ -63,6 +95,7 @@ class Remote:
     credential: Credential | None = None
     addresses: tuple[str, ...] = ()
     label: str = ""
+    route: Route = Route()
 
     def __post_init__(self) -> None:
         _check(self.url)
@@ -116,7 +149,9 @@ class Remote:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return self.credential.secrets if self.credential else ()
+        password = self.route.proxy_login[1] if self.route.proxy else ""
+        own = self.credential.secrets if self.credential else ()
+        return (*own, password, quote(password, safe="")) if password else own
 
 
 def _normal(text: str) -> str:

@@ -34,7 +34,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class TreeEntry:
-    """A file, link (120000) or submodule (160000) of a tree; `type` is `blob` or `commit`."""
+    """A file, link (120000), submodule (160000) or folder; `type` is `blob`, `commit` or `tree`."""
 
     path: bytes
     mode: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from typing import Self
+from typing import Final, Self
 
 from django.conf import settings
 from django.db import models
@@ -67,6 +67,11 @@ class Connection(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["team", "name"], name="connection_name_unique"),
+            models.UniqueConstraint(
+                fields=["instance", "installation_id"],
+                condition=~Q(installation_id=""),
+                name="connection_installation_unique",
+            ),
             models.CheckConstraint(
                 condition=Q(
                     state__in=["unknown", "ok", "degraded", "reauth_required", "revoked", "blocked_by_org"]
@@ -77,6 +82,14 @@ class Connection(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def dead(self) -> bool:
+        """Whether its credential is of no use until a person does something about it."""
+        return self.state in DEAD_STATES
+
+
+DEAD_STATES: Final = (Connection.State.REAUTH, Connection.State.REVOKED, Connection.State.BLOCKED)
 
 
 class Credential(models.Model):

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from opssight.accounts.models import Team, TeamOwnedQuerySet
 from opssight.core.fields import EncryptedTextField
 from opssight.core.ids import uuid7
-from repos.models.connection import Connection
+from repos.models.connection import Connection, ProviderInstance
 from repos.models.repository import Repository
 
 
@@ -43,6 +43,10 @@ class Webhook(models.Model):
     )
     repository = models.ForeignKey(
         Repository, on_delete=models.CASCADE, null=True, blank=True, related_name="webhooks"
+    )
+    # of a GitHub App: its deliveries are about all of its installations
+    instance = models.OneToOneField(
+        ProviderInstance, on_delete=models.CASCADE, null=True, blank=True, related_name="webhook"
     )
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
     # how it stands at the provider, for one that we registered

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from opssight.core.errors import InvalidInput
 from repos.git.remote import Remote
-from repos.providers.types import Capability, Context, Field, Identity, Parsed, RemoteRepository
+from repos.providers.types import Capability, Context, Field, Identity, Missed, Parsed, RemoteRepository
 
 Options = Mapping[str, Any]  # text, or a list of text for a field of kind `lines`
 
@@ -41,8 +41,12 @@ class Provider(ABC):
         """Who we are there; proves that the connection works."""
 
     @abstractmethod
-    def repositories(self) -> Iterator[RemoteRepository]:
-        """All repositories that the connection sees, also those that cannot be used."""
+    def repositories(self, missed: Missed | None = None) -> Iterator[RemoteRepository]:
+        """All repositories that the connection sees, also those that cannot be used.
+
+        A part that cannot be listed is told to `missed`, and the others are listed all the same; without
+        `missed` it is a `Failure`.
+        """
 
     @abstractmethod
     def repository(self, external_id: str) -> RemoteRepository:
@@ -60,6 +64,7 @@ class HookScheme(ABC):
     label: ClassVar[str]
     help: ClassVar[str]  # what to enter at the sender
     headers: ClassVar[tuple[str, ...]]  # those `parse` needs, kept with the delivery; no signature
+    published: ClassVar[str] = ""  # where the sender's service tells from which networks it delivers
 
     @abstractmethod
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool:
@@ -68,6 +73,10 @@ class HookScheme(ABC):
     @abstractmethod
     def parse(self, headers: Mapping[str, str], body: bytes) -> Parsed:
         """What an authentic delivery says. Raises `Unreadable`."""
+
+    def networks_of(self, document: object) -> list[str]:
+        """The networks in what stands at `published`."""
+        return []
 
     @abstractmethod
     def example(self, secret: str) -> tuple[dict[str, str], bytes]:

@@ -8,7 +8,7 @@ for whatever the provider refuses.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Literal, NoReturn
@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, NoReturn
 from opssight.core.errors import PermanentFailure
 from repos.providers.base import Provider
 from repos.providers.oauth import OAuth
-from repos.providers.types import Capability, PipelineState, PullState, RemoteRepository
+from repos.providers.types import Capability, Need, PipelineState, PullState, RemoteRepository
 from repos.providers.wire import Budget
 
 Visibility = Literal["public", "internal", "private"]
@@ -136,6 +136,30 @@ class RemoteHook:
 
 
 @dataclass(frozen=True)
+class FailedDelivery:
+    """A delivery that was not answered well; `delivery_id` is the one that it comes with each time.
+
+    `attempt_id` is what the provider calls its newest attempt, `at` when that was.
+    """
+
+    attempt_id: str
+    delivery_id: str
+    at: dt.datetime
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who allowed us in. `external_id` never changes; `emails` are verified by the provider, the main one
+    first.
+    """
+
+    external_id: str
+    login: str
+    name: str = ""
+    emails: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class HookSpec:
     """A webhook as it should be: the events that the inventory and the jobs understand."""
 
@@ -146,13 +170,22 @@ class HookSpec:
 class Forge(Provider):
     """A provider with an API. Implement what `capabilities` names."""
 
+    # what a webhook must send, in the words of `RemoteHook.events`
+    hook_events: ClassVar[frozenset[str]] = frozenset()
+    delivery_header: ClassVar[str] = ""  # the one with `FailedDelivery.delivery_id`, in lower case
     public: ClassVar[str] = ""  # the web address of the instance that is for everybody
     oauth: ClassVar[OAuth | None] = None  # where people can connect by a button
+    asks: ClassVar[Mapping[Need, str]] = {}  # the scope of a token that each need asks for
+    credentials_page: ClassVar[str] = ""  # where people make one: a path there, or an address
 
     @classmethod
     def site_of(cls, url: str) -> str:
         """The web address of an instance; `url` is "" for the public one."""
         return url.strip().rstrip("/") or cls.public
+
+    def person(self) -> Person:
+        """Whose token it is, for signing in; where `oauth` is offered."""
+        raise NotOffered(f"{self.label} cannot tell who signs in.")
 
     def search(self, words: str) -> Iterator[RemoteRepository]:
         """Repositories that the connection sees and whose name has the words. Capability SEARCH."""
@@ -232,6 +265,18 @@ class Forge(Provider):
     def delete_hook(self, external_id: str, hook_id: str) -> None:
         """Done also when it is gone already."""
         self._not_offered(Capability.HOOKS)
+
+    def test_hook(self, external_id: str, hook_id: str) -> None:
+        """Have the provider send something harmless to it. Capability HOOK_TESTS."""
+        self._not_offered(Capability.HOOK_TESTS)
+
+    def failed_deliveries(self, external_id: str, hook_id: str, since: dt.datetime) -> list[FailedDelivery]:
+        """Deliveries since then that did not arrive in any attempt. Capability REDELIVERY."""
+        self._not_offered(Capability.REDELIVERY)
+
+    def redeliver(self, external_id: str, hook_id: str, attempt_id: str) -> None:
+        """Send a delivery once more."""
+        self._not_offered(Capability.REDELIVERY)
 
     def budgets(self) -> list[Budget]:
         """What is left of the limits, asked without spending any. Capability RATE_LIMITS."""

@@ -23,12 +23,14 @@ import httpx
 
 from opssight.core.errors import (
     AuthFailure,
+    BlockedByOrganization,
     Conflict,
     Failure,
     InvalidInput,
     NotFound,
     PermanentFailure,
     RateLimited,
+    Revoked,
     TransientFailure,
 )
 from opssight.core.redact import redact
@@ -66,6 +68,7 @@ class Api:
         self._dialect = dialect
         self._origin = _origin(base_url)
         self._client: httpx.Client | None = None
+        self.kept: dict[str, str] = {}  # headers of answers that the dialect wants to be remembered
 
     @property
     def tokens(self) -> Tokens:
@@ -138,7 +141,7 @@ class Api:
 
     def _page(self, url: str, response: httpx.Response, stored: Stored | None) -> Any:
         """The JSON of an answer that a thread fetched; asked again here if it was refused."""
-        self._learn(response)
+        self._learn(url, response)
         if response.status_code not in (200, 304):
             return _read(self._cached(url, stored).body, self._dialect.label)
         return _read(self._keep(url, response, stored).body, self._dialect.label)
@@ -176,10 +179,10 @@ class Api:
         self._wire.limiter.ask(resource)
         token = self._tokens.current()
         response = self._try(method, url, token, stored, body)
-        self._learn(response)
+        self._learn(url, response)
         if response.status_code == 401 and token and (other := self._tokens.renewed(token)):
             response = self._try(method, url, other, stored, body)
-            self._learn(response)
+            self._learn(url, response)
         if response.status_code >= 300 and response.status_code != 304:
             failure = self.failure(response, resource)
             if isinstance(failure, RateLimited) and failure.retry_at is not None:
@@ -229,10 +232,14 @@ class Api:
             self._client = self._wire.client(self.base_url)
         return self._client
 
-    def _learn(self, response: httpx.Response) -> None:
+    def _learn(self, url: str, response: httpx.Response) -> None:
+        told = response.headers
+        self.kept |= {name: told[name] for name in self._dialect.keeps if name in told}
         budget = self._dialect.budget(response.headers)
         if budget is not None:
             self._wire.limiter.told(budget)
+        resource = budget.resource if budget is not None else self._dialect.resource(url)
+        self._wire.limiter.spent(resource, unchanged=response.status_code == 304)
 
     # --- failures ---------------------------------------------------------------------------------
 
@@ -248,8 +255,12 @@ class Api:
         more = f" It says: {said}" if said else ""
         if status in (301, 302, 303, 307, 308):
             return PermanentFailure(f"{name} redirects to somewhere that is not followed.")
+        if status == 401 and "revoked" in said.lower():
+            return Revoked(f"The token was revoked at {name}. Connect again, or enter a new token.")
         if status == 401:
             return AuthFailure(f"{name} refused the token. Enter a new one in the connection's settings.")
+        if status == 403 and (rules := self._dialect.blocked(response.headers, said)):
+            return BlockedByOrganization(rules)
         if status in (403, 451):
             own = self._dialect.refusal(response.headers, said) if status == 403 else ""
             return PermanentFailure(own or f"{name} does not allow this with the connection's token.{more}")

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from repos.providers.errors import Unreadable
@@ -44,11 +44,30 @@ def read_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def verified(items: Iterable[object], word: str = "verified", main: str = "primary") -> tuple[str, ...]:
+    """The e-mail addresses in a provider's list that it says are verified, the main one first."""
+    good = [item for item in items if isinstance(item, dict) and item.get(word) is True]
+    good.sort(key=lambda item: item.get(main) is not True)
+    found = (text_of(item.get("email"), 254) for item in good)
+    return tuple(email for email in found if "@" in email)
+
+
 def text_of(value: object, limit: int = 400) -> str:
     """`value` as one printable line, or "" for anything that is not text."""
     if not isinstance(value, str):
         return ""
     return "".join(char for char in value if char.isprintable())[:limit]
+
+
+def flags_of(item: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Those of the named values that are true or false."""
+    return {name: item[name] for name in names if isinstance(item.get(name), bool)}
+
+
+def flags_within(item: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """An object of an object's flags as `{name: {…}}`; nothing where it has none."""
+    flags = {key[:40]: value for key, value in part_of(item, name).items() if isinstance(value, bool)}
+    return {name: dict(sorted(flags.items())[:20])} if flags else {}
 
 
 def part_of(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -53,6 +53,9 @@ class Limiter(Protocol):
     def told(self, budget: Budget) -> None: ...
     def pause(self, resource: str, until: dt.datetime) -> None: ...
 
+    def spent(self, resource: str, *, unchanged: bool) -> None:
+        """One request was answered; `unchanged`: with a 304."""
+
 
 @dataclass(frozen=True)
 class FixedToken:
@@ -85,6 +88,9 @@ class NoLimiter:
     def pause(self, resource: str, until: dt.datetime) -> None:
         return
 
+    def spent(self, resource: str, *, unchanged: bool) -> None:
+        return
+
 
 @dataclass(frozen=True)
 class Dialect:
@@ -92,16 +98,20 @@ class Dialect:
 
     `budget` reads what is left from the headers of an answer (lower-case names), `waits` tells whether
     a status, its headers and its message mean a limit, `said` finds the message in an error's JSON,
-    `refusal` makes a sentence of its own for a 403 ("" for the usual one), `link` is given the address that
-    was asked and the Link header, and answers the header to follow.
+    `keeps` names headers (lower case) whose last value an `Api` remembers in `kept`.
+    `refusal` makes a sentence of its own for a 403 ("" for the usual one), `blocked` one for a 403 that comes
+    of an organization's rules, `link` is given the address that was asked and the Link header, and answers
+    the header to follow.
     """
 
     label: str
     authorize: Callable[[str], Mapping[str, str]]
     headers: Mapping[str, str] = field(default_factory=dict)
+    keeps: tuple[str, ...] = ()
     budget: Callable[[Mapping[str, str]], Budget | None] = lambda headers: None
     resource: Callable[[str], str] = lambda path: "core"  # which limit a path counts against
     waits: Callable[[int, Mapping[str, str], str], bool] = lambda status, headers, said: status == 429
     said: Callable[[Any], str] = lambda data: ""  # the message in an error's JSON
     refusal: Callable[[Mapping[str, str], str], str] = lambda headers, said: ""
+    blocked: Callable[[Mapping[str, str], str], str] = lambda headers, said: ""
     link: Callable[[str, str], str] = lambda url, header: header

@@ -1,4 +1,4 @@
-"""Making and changing a connection: choose, enter, test, save; then pick repositories."""
+"""Making and changing a connection: choose, enter, test, save. Its repositories come next: `found`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from django.contrib import messages
@@ -18,21 +19,19 @@ from opssight.accounts.models import Role
 from opssight.core.errors import Failure
 from opssight.web.parts import Crumb
 from opssight.web.views import TeamPage, add_failure
-from repos import access, connections, inventory, warm
-from repos.beside import Answer, ask, forget
+from repos import access, connections, deploy_keys, github_app
+from repos.beside import Answer, ask
 from repos.connections import Tested
 from repos.forms import ConnectionForm, recognise
-from repos.instances import callback_of, instances, with_oauth
-from repos.inventory import Found
+from repos.instances import callback_of, instances, is_web_address, with_oauth
 from repos.models import Connection
+from repos.network import Network, checked
+from repos.providers.base import Provider
+from repos.providers.forge import Forge
 from repos.providers.registry import PROVIDERS, all_providers, provider_named
 from repos.providers.types import Identity, Need
 from repos.views.connections import WAIT_SECONDS, OfConnection
-from repos.views.lists import repositories
 
-LISTED: Final = 500  # found repositories on one page
-LOOKED: Final = 20  # of what was just brought in, looked at beside
-FRESH_SECONDS: Final = 60.0  # how long what was found counts as what is there
 PART_SECONDS: Final = 8.0  # how long a part of a page waits before it says "still looking"
 
 
@@ -49,7 +48,11 @@ class NewConnection(TeamPage):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if "paste" in request.POST:
             return self.pasted(request.POST["paste"])
+        if "make_key" in request.POST:
+            return self.with_key()
         form = ConnectionForm(provider_named(self.kind), request.POST)
+        if "made_key" in request.POST:
+            form.made_key = deploy_keys.private_part(request.session, request.user.pk)
         if "test" in request.POST:
             return self.tested(form)
         if form.is_valid():
@@ -58,9 +61,18 @@ class NewConnection(TeamPage):
             except Failure as failure:
                 add_failure(form, failure)
             else:
+                if form.made_key:
+                    deploy_keys.used(request.session)
                 messages.success(request, f"{made.name} is stored. Now pick its repositories.")
                 return redirect("connection_found", made.pk)
         return self.render_to_response(self.get_context_data(form=form), status=422)
+
+    def with_key(self) -> HttpResponse:
+        """A new key for the server; what was typed beside secrets stays."""
+        deploy_keys.make(self.request.session, self.request.user.pk)
+        provider = provider_named(self.kind)
+        typed = {name: self.request.POST.get(name, "") for name in ("name", "urls", "username", "host_key")}
+        return self.render_to_response(self.get_context_data(form=ConnectionForm(provider, initial=typed)))
 
     @property
     def kind(self) -> str:
@@ -70,7 +82,14 @@ class NewConnection(TeamPage):
     def made(self, form: ConnectionForm) -> Connection:
         name, kind = form.cleaned_data["name"], form.provider.kind
         return connections.create_connection(
-            self.principal, self.request.team, kind, name, form.options, form.secrets
+            self.principal,
+            self.request.team,
+            kind,
+            name,
+            form.options,
+            form.secrets,
+            ca=form.ca,
+            proxy=form.proxy or "",
         )
 
     def tested(self, form: ConnectionForm) -> HttpResponse:
@@ -85,25 +104,31 @@ class NewConnection(TeamPage):
         """The answer; None when the values cannot be used, which is said at their fields."""
         kind, options, secrets = form.provider.kind, form.options, form.secrets
         try:
-            access.provider_for(kind, options, secrets)
+            network = checked(form.ca, form.proxy or "")
+            access.provider_for(kind, options, secrets, network=network)
         except Failure as failure:
             add_failure(form, failure)
             return None
-        values = json.dumps([kind, options, secrets], sort_keys=True).encode()
+        entered = network if network != Network() else None  # else that of an instance counts
+        values = json.dumps([kind, options, secrets, form.ca, form.proxy], sort_keys=True).encode()
         key = ("try", self.request.user.pk, hashlib.sha256(values).hexdigest())
-        return ask(key, 5.0, lambda: connections.try_out(kind, options, secrets), wait=WAIT_SECONDS)
+        question = partial(connections.try_out, kind, options, secrets, entered)
+        return ask(key, 5.0, question, wait=WAIT_SECONDS)
 
     def pasted(self, text: str) -> HttpResponse:
         found = recognise(text)
         if not found.provider:
             context = self.get_context_data(pasted=text, paste_problem=found.sentence)
             return self.render_to_response(context)
-        form = ConnectionForm(provider_named(found.provider), initial=found.initial)
+        provider = provider_named(found.provider)
+        form = ConnectionForm(provider, initial={"name": provider.label, **(found.initial or {})})
         for name in found.initial or {}:
             widget = form.fields[name].widget
             if isinstance(widget, PasswordInput):
                 widget.render_value = True  # it was pasted here a moment ago; nothing keeps it
-        return self.render_to_response(self.get_context_data(form=form, recognised=True))
+        missing = [n for n, field in form.fields.items() if field.required and not form.initial.get(n)]
+        asks = bool(found.initial) and not missing  # nothing else is needed: it is asked at once
+        return self.render_to_response(self.get_context_data(form=form, recognised=True, asks=asks))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = kwargs.pop("form", None) or ConnectionForm(provider_named(self.kind))
@@ -112,11 +137,28 @@ class NewConnection(TeamPage):
             form=form,
             kind=form.provider.kind,
             label=form.provider.label,
+            credentials_page=self.credentials_page(form),
             choices=choices,
             buttons=instances(),
+            apps=github_app.apps(),
             unregistered=self.unregistered(),
+            public_key=self.public_key(form),
             **kwargs,
         )
+
+    def public_key(self, form: ConnectionForm) -> str:
+        """Of the key that was made here for a git server."""
+        if not any(field.name == "private_key" for field in form.provider.fields):
+            return ""
+        return deploy_keys.public_part(self.request.session, self.request.user.pk)
+
+    def credentials_page(self, form: ConnectionForm) -> str:
+        """Where a token is made at the server of the form; "" where nobody knows."""
+        provider = form.provider
+        if not issubclass(provider, Forge) or not provider.credentials_page.startswith("/"):
+            return getattr(provider, "credentials_page", "")
+        site = provider.site_of(str(form["url"].value() or ""))
+        return f"{site}{provider.credentials_page}" if is_web_address(site) else ""
 
     def unregistered(self) -> list[tuple[str, str, str]]:
         """Kind, label and callback address of providers whose button an administrator could turn on."""
@@ -128,10 +170,11 @@ class NewConnection(TeamPage):
 
 @dataclass(frozen=True)
 class Allowance:
-    """A row of what a token may do; `state` is a key of STATES."""
+    """A row of what a token may do: `needs` is the scope it asks for, `state` a key of STATES."""
 
     what: str
     how: str
+    needs: str
     state: str
     word: str
 
@@ -147,20 +190,28 @@ _NEEDS: Final = {
 _MAY: Final = {
     True: ("ok", "allowed"),
     False: ("degraded", "missing"),
-    None: ("unknown", "not told by the server"),
+    None: ("unknown", "known when it is tried"),
 }
 
 
-def allowances(identity: Identity) -> list[Allowance]:
+def allowances(identity: Identity, provider: type[Provider]) -> list[Allowance]:
     """What the token may do, need by need; empty where there is no API to ask."""
-    if identity.scopes is None and not identity.may:
+    if not issubclass(provider, Forge):
         return []
-    return [Allowance(*words, *_MAY[identity.may.get(need)]) for need, words in _NEEDS.items()]
+    rows = []
+    for need, words in _NEEDS.items():
+        state, word = _MAY[identity.may.get(need)]
+        needs = provider.asks.get(need, "")
+        missing = f"missing {needs}" if state == "degraded" and needs else word
+        rows.append(Allowance(*words, needs, state, missing))
+    return rows
 
 
 def tested_context(answer: Answer[Tested] | None, form: ConnectionForm) -> dict[str, Any]:
     identity = answer.value.identity if answer is not None and answer.value is not None else None
-    return {"answer": answer, "form": form, "allowances": allowances(identity) if identity else []}
+    rows = allowances(identity, form.provider) if identity else []
+    missing = list(dict.fromkeys(row.needs for row in rows if row.state == "degraded"))
+    return {"answer": answer, "form": form, "allowances": rows, "missing": missing}
 
 
 class EditConnection(OfConnection):
@@ -180,7 +231,8 @@ class EditConnection(OfConnection):
             provider_named(connection.provider),
             data,
             stored={row.purpose for row in connection.credentials.all()},
-            initial={"name": connection.name, **initial},
+            proxied=bool(connection.proxy),
+            initial={"name": connection.name, "ca": connection.ca, **initial},
         )
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -191,8 +243,8 @@ class EditConnection(OfConnection):
             except Failure as failure:
                 add_failure(form, failure)
             else:
-                messages.success(request, f"{self.connection.name} is saved. Test it to see that it works.")
-                return self.back()
+                messages.success(request, f"{self.connection.name} is saved.")
+                return redirect(f"{reverse('connection', args=[self.connection.pk])}?tested")
         return self.render_to_response(self.get_context_data(form=form), status=422)
 
     def change(self, form: ConnectionForm) -> None:
@@ -206,6 +258,8 @@ class EditConnection(OfConnection):
             name=form.cleaned_data["name"],
             options=None if same else form.options,
             secrets=form.secrets,
+            ca=form.ca,
+            proxy=form.proxy,
         )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -216,90 +270,3 @@ class EditConnection(OfConnection):
 
 def _as_text(value: object) -> str:
     return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-# --- what a connection sees ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the connection sees: `rows` of at most `LISTED`, `new` of which can be brought in."""
-
-    answer: Answer[list[Found]]
-    rows: Sequence[Found] = ()
-    total: int = 0
-    matching: int = 0
-    new: int = 0
-
-
-class FoundPage(OfConnection):
-    """Everything the connection sees, to be picked from. The list is a part that is asked for later."""
-
-    post_role = Role.OPERATOR
-    template_name = "repos/found.html"
-
-    def crumbs(self) -> Sequence[Crumb]:
-        return [*super().crumbs(), Crumb("Repositories")]
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if "again" in request.GET:
-            forget(self.key)
-            return redirect("connection_found", self.connection.pk)
-        if request.headers.get("HX-Request") == "true":
-            return render(request, "repos/_found.html", self.part(PART_SECONDS))
-        return super().get(request, *args, **kwargs)
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Bring in what was picked, or everything."""
-        everything = "all" in request.POST
-        picked = None if everything else request.POST.getlist("id")
-        if picked == []:
-            messages.warning(request, "Nothing was picked. Tick a repository, or import all.")
-            return redirect("connection_found", self.connection.pk)
-        answer = self.ask(WAIT_SECONDS)
-        if answer.value is None:
-            said = answer.sentence or f"{self.connection.name} has not answered yet. Try again in a moment."
-            messages.error(request, said)
-            return redirect("connection_found", self.connection.pk)
-        try:
-            brought = inventory.import_repositories(
-                self.principal, self.connection, picked, found=answer.value
-            )
-        except Failure as failure:
-            messages.error(request, failure.sentence)
-            return redirect("connection_found", self.connection.pk)
-        forget(self.key)
-        for repository in brought[:LOOKED]:
-            warm.refs(repository)
-        messages.success(request, f"{repositories(len(brought))} brought in. Nothing starts by itself.")
-        return redirect(f"{reverse('connection', args=[self.connection.pk])}?imported")
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        return ("found", self.connection.pk)
-
-    def ask(self, wait: float) -> Answer[list[Found]]:
-        connection = self.connection
-        return ask(self.key, FRESH_SECONDS, lambda: inventory.discover(connection), wait=wait)
-
-    def seen(self, wait: float) -> Seen:
-        answer = self.ask(wait)
-        found = answer.value or []
-        words = self.request.GET.get("q", "").lower().split()
-        chosen = [one for one in found if all(word in one.remote.full_name.lower() for word in words)]
-        new = sum(1 for one in found if one.known is None and one.remote.usable)
-        return Seen(answer, chosen[:LISTED], len(found), len(chosen), new)
-
-    def part(self, wait: float) -> dict[str, Any]:
-        return {
-            "connection": self.connection,
-            "seen": self.seen(wait),
-            "query": self.request.GET.get("q", ""),
-            "may": self.principal.may(Role.OPERATOR, self.request.team.pk),
-        }
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Without a script `?wait` gives the list in the page itself."""
-        waiting = "wait" in self.request.GET or "q" in self.request.GET
-        part = self.part(PART_SECONDS) if waiting else {"connection": self.connection}
-        return super().get_context_data(**part, **kwargs)

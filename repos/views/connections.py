@@ -20,11 +20,19 @@ from opssight.web.formats import format_ago
 from opssight.web.parts import Action, Crumb, Fact, Point, Teach
 from opssight.web.views import TeamPage, one_or_404
 from repos import connections, selectors
-from repos.beside import ask, forget
+from repos.beside import Answer, ask, forget
+from repos.connections import Tested
+from repos.health import Life, ending_sentence, life_of
+from repos.hook_standing import standing
+from repos.limits import limits_of
+from repos.mending import button_places, mend
 from repos.models import Connection, Repository
+from repos.network import shown
 from repos.providers.registry import provider_named
+from repos.providers.types import Capability
 from repos.views.lists import health_of, page_of, repositories
 
+KEPT_SECONDS: Final = 600.0  # how long the steps of a test can be looked at
 WAIT_SECONDS: Final = 20.0  # how long a test or a look may hold a request
 SORTS: Final[dict[str, tuple[Any, ...]]] = {
     "name": ("name", "id"),
@@ -111,6 +119,7 @@ class ConnectionPage(OfConnection):
         state, word = health_of(self.connection)
         rows = selectors.repositories(self.principal, state="all", connection=str(self.connection.pk))
         may_admin = self.principal.may(Role.ADMIN, self.request.team.pk)
+        life = life_of(self.connection)
         return super().get_context_data(
             connection=self.connection,
             label=provider_named(self.connection.provider).label,
@@ -123,6 +132,11 @@ class ConnectionPage(OfConnection):
             may=self.principal.may(Role.OPERATOR, self.request.team.pk),
             may_admin=may_admin,
             next_steps=self.next_steps() if "imported" in self.request.GET else [],
+            mend=mend(self.connection, button_places()) if may_admin and self.needs_mending else None,
+            ending=ending_sentence(life.ends_at) if life.ends_soon and life.ends_at else "",
+            tested=self.tested() if "tested" in self.request.GET else None,
+            hooks=standing(self.connection),
+            **limits_context(self.connection),
             **kwargs,
         )
 
@@ -138,14 +152,73 @@ class ConnectionPage(OfConnection):
                 found.append(Fact(field.label, _shown(value)))
         stored = {row.purpose for row in connection.credentials.all()}
         found += [Fact(f.label, "stored, encrypted") for f in provider.fields if f.name in stored]
+        found += _life_facts(life_of(connection))
+        if connection.ca:
+            found.append(Fact("Authority", "its own certificates"))
+        if connection.proxy:
+            found.append(Fact("Proxy", shown(connection.proxy)))
         found.append(Fact("Last reached", format_ago(connection.last_ok_at)))
         found.append(Fact("Last asked", format_ago(connection.checked_at)))
+        if connection.error_class:
+            found.append(Fact("Last trouble", connection.error_class.replace("_", " ")))
         if connection.local:
             found.append(Fact("Made", "on the command line of this machine"))
         return found
 
+    @property
+    def needs_mending(self) -> bool:
+        return self.connection.dead or life_of(self.connection).ends_soon
+
+    def tested(self) -> Answer[Tested] | None:
+        """The test that was asked for a moment ago, step by step; asked again where it is not known."""
+        if not self.principal.may(Role.OPERATOR, self.request.team.pk):
+            return None
+        answer = ask_test(self.connection, KEPT_SECONDS)
+        self.connection.refresh_from_db()
+        return answer
+
     def next_steps(self) -> list[registry.NextStep]:
-        return [step for steps in registry.next_steps for step in steps(self.principal, self.request.team)]
+        found = [step for steps in registry.next_steps for step in steps(self.principal, self.request.team)]
+        lists = Capability.LIST in provider_named(self.connection.provider).capabilities
+        if lists and not self.connection.import_rules.exists():
+            found.append(self.always())
+        return found
+
+    def always(self) -> registry.NextStep:
+        """New repositories come by themselves, once a rule says which."""
+        page = reverse("connection_found", args=[self.connection.pk])
+        text = "Narrow the list to what belongs here; new repositories that fit are brought in from then on."
+        return registry.NextStep(
+            "filter",
+            "Bring in new ones by themselves",
+            text,
+            Action("Choose which", f"{page}?archived=no", icon="filter"),
+        )
+
+
+def _life_facts(life: Life) -> list[Fact]:
+    if life.ends_at is None:
+        return []
+    if life.renews_at is None:
+        return [Fact("Token ends", format_ago(life.ends_at), "warning" if life.ends_soon else "")]
+    renewed = f"last {format_ago(life.renewed_at)}" if life.renewed_at else ""
+    return [Fact("Token renewed", format_ago(life.renews_at), note=renewed)]
+
+
+def limits_context(connection: Connection) -> dict[str, Any]:
+    capabilities = provider_named(connection.provider).capabilities
+    return {
+        "limits": limits_of(connection),
+        "tells_limits": Capability.RATE_LIMITS in capabilities,
+        "shows_limits": Capability.RATE_LIMITS in capabilities or Capability.SEARCH in capabilities,
+    }
+
+
+def ask_test(connection: Connection, fresh: float) -> Answer[Tested]:
+    """What a test finds that is younger than `fresh` seconds; waited for, but not for long."""
+    return ask(
+        ("test", connection.pk), fresh, lambda: connections.test_connection(connection), wait=WAIT_SECONDS
+    )
 
 
 def _shown(value: object) -> str:
@@ -162,9 +235,8 @@ class TestConnection(OfConnection):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         connection = self.connection
-        key = ("test", connection.pk)
-        forget(key)
-        answer = ask(key, 0.0, lambda: connections.test_connection(connection), wait=WAIT_SECONDS)
+        forget(("test", connection.pk))
+        answer = ask_test(connection, 0.0)
         if answer.value is not None and answer.value.ok:
             messages.success(request, f"{connection.name} works. {' '.join(answer.value.sentences)}")
         elif answer.pending:
@@ -174,7 +246,7 @@ class TestConnection(OfConnection):
         else:
             said = answer.value.sentences if answer.value else [answer.sentence]
             messages.error(request, f"{connection.name}: {' '.join(said)}")
-        return self.back()
+        return redirect(f"{reverse('connection', args=[connection.pk])}?tested")
 
 
 class DeleteConnection(OfConnection):

@@ -22,7 +22,7 @@ from opssight.web import registry
 from opssight.web.formats import format_bytes, format_exact
 from opssight.web.parts import Action, Choice, Crumb, Entry, Fact, Point, Teach
 from opssight.web.views import TeamPage, one_or_404
-from repos import selectors, webhooks
+from repos import receiving, selectors
 from repos.models import Delivery, Webhook
 from repos.views.lists import address_with, id_in, page_of
 
@@ -194,7 +194,7 @@ class Payload:
 
 def payload_of(delivery: Delivery) -> Payload:
     try:
-        body = webhooks.body_of(delivery)
+        body = receiving.body_of(delivery)
     except Failure as failure:
         if delivery.verdict in (Delivery.Verdict.UNAUTHENTIC, Delivery.Verdict.DUPLICATE):
             return Payload(
@@ -252,7 +252,7 @@ class ReplayDelivery(OfDelivery):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            again = webhooks.replay(self.principal, self.delivery)
+            again = receiving.replay(self.principal, self.delivery)
         except Failure as failure:
             messages.error(request, failure.sentence)
             return redirect("delivery", self.delivery.pk)

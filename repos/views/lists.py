@@ -10,6 +10,7 @@ from django.http import HttpRequest
 
 from opssight.core.ids import as_uuid
 from opssight.core.words import count
+from repos.mending import STATE_KEYS
 from repos.models import Connection
 
 ROWS: Final = 50
@@ -35,17 +36,16 @@ def id_in(text: str) -> str:
     return str(as_uuid(text) or "")
 
 
-_HEALTH: Final = {
-    Connection.State.OK: ("ok", ""),
-    Connection.State.DEGRADED: ("degraded", ""),
-    Connection.State.REAUTH: ("reauth", ""),
-    Connection.State.UNKNOWN: ("unknown", "not asked yet"),
+_WORDS: Final = {
+    Connection.State.UNKNOWN: "not asked yet",
+    Connection.State.BLOCKED: "blocked by organization",
 }
 
 
 def health_of(connection: Connection) -> tuple[str, str]:
     """The connection's health as a key of STATES, and a word where that needs another one."""
-    return _HEALTH[Connection.State(connection.state)]
+    state = Connection.State(connection.state)
+    return STATE_KEYS[state], _WORDS.get(state, "")
 
 
 def repositories(number: int) -> str:

@@ -17,9 +17,9 @@ from opssight.accounts.teams import visible_teams
 from opssight.core.errors import Failure, InvalidInput
 from opssight.core.ids import as_uuid
 from opssight.web.views import TeamPage, one_or_404
-from repos import oauth, selectors
+from repos import github_app, oauth, selectors
 from repos.instances import Instance, instance_of
-from repos.models import Connection
+from repos.models import Connection, ProviderInstance
 
 KEY: Final = "oauth"
 OPEN: Final = 5  # attempts of one session at a time
@@ -35,28 +35,44 @@ class StartOAuth(TeamPage):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         kind, url = request.POST.get("provider", ""), request.POST.get("url", "").strip()
         connection = request.POST.get("connection", "")
-        state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
+        more = {"team": str(self.request.team.pk), "connection": str(as_uuid(connection) or "")}
+        attempt = attempt_for(kind, url, **more)
         try:
             instance = instance_of(kind, url)
-            address = oauth.address_to_send_to(instance, state, verifier)
+            address = oauth.address_to_send_to(instance, attempt["state"], attempt["verifier"])
         except Failure as failure:
             messages.error(request, failure.sentence)
             return redirect("connection_new")
-        attempt = {
-            "state": state,
-            "verifier": verifier,
-            "provider": kind,
-            "url": url,
-            "team": str(self.request.team.pk),
-            "connection": str(as_uuid(connection) or ""),
-            "at": int(time.time()),
-        }
-        request.session[KEY] = [*request.session.get(KEY, []), attempt][-OPEN:]
-        # not a redirect: our form may only be sent to ourselves, and the browser counts where that leads
-        answer = render(request, "repos/to_provider.html", {"address": address, "label": instance.label})
-        answer["Refresh"] = f"0; url={address}"
-        answer["Cache-Control"] = "no-store"
-        return answer
+        keep(request, attempt)
+        return sent(request, address, instance.label)
+
+
+def attempt_for(kind: str, url: str, **more: str) -> dict[str, Any]:
+    """What the session has to know until the provider sends the browser back."""
+    return {
+        "state": secrets.token_urlsafe(32),
+        "verifier": secrets.token_urlsafe(64),
+        "provider": kind,
+        "url": url,
+        "connection": "",
+        "at": int(time.time()),
+        **more,
+    }
+
+
+def keep(request: HttpRequest, attempt: dict[str, Any]) -> None:
+    request.session[KEY] = [*request.session.get(KEY, []), attempt][-OPEN:]
+
+
+def sent(request: HttpRequest, address: str, label: str) -> HttpResponse:
+    """Send the browser to a provider.
+
+    Not a redirect: our form may only be sent to ourselves, and the browser counts where that leads.
+    """
+    answer = render(request, "repos/to_provider.html", {"address": address, "label": label})
+    answer["Refresh"] = f"0; url={address}"
+    answer["Cache-Control"] = "no-store"
+    return answer
 
 
 class OAuthCallback(TeamPage):
@@ -77,12 +93,23 @@ class OAuthCallback(TeamPage):
         given = self.request.GET
         if given.get("error"):
             raise InvalidInput("You did not allow OpsSight in, so nothing was connected.")
-        instance = instance_of(kind, attempt["url"])
         code = given.get("code", "")[:2_000]
+        if attempt.get("installation"):
+            return self.installed(attempt, code)
+        instance = instance_of(kind, attempt["url"])
         if attempt["connection"]:
             return self.reconnected(attempt, instance, code)
         team: Team = one_or_404(visible_teams(self.principal), pk=attempt["team"])
         made = oauth.connect(self.principal, team, instance, code, attempt["verifier"])
+        messages.success(self.request, f"{made.name} is connected. Now pick its repositories.")
+        return HttpResponseRedirect(reverse("connection_found", args=[made.pk]))
+
+    def installed(self, attempt: dict[str, Any], code: str) -> HttpResponse:
+        """The person who installed our GitHub App told who they are."""
+        team: Team = one_or_404(visible_teams(self.principal), pk=attempt["team"])
+        row: ProviderInstance = one_or_404(ProviderInstance.objects.all(), pk=attempt["app"])
+        number = attempt["installation"]
+        made = github_app.connect(self.principal, team, row, number, code, attempt["verifier"])
         messages.success(self.request, f"{made.name} is connected. Now pick its repositories.")
         return HttpResponseRedirect(reverse("connection_found", args=[made.pk]))
 

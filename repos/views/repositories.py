@@ -56,7 +56,7 @@ class RepositoriesPage(TeamPage):
         query, state = given.get("q", "").strip()[:200], given.get("state", "")
         connection = id_in(given.get("connection", ""))
         page = page_of(self.request, self.rows(query, state, connection, given.get("sort", "")))
-        lanes = tuple(settings.JOB_KINDS)
+        lanes = settings.REPOSITORY_KINDS
         narrowed = bool(query or state or connection)
         return super().get_context_data(
             page=page,

@@ -25,6 +25,7 @@ from opssight.web.views import TeamPage, one_or_404
 from repos import access, selectors, warm
 from repos.git.types import RemoteRefs
 from repos.models import Delivery, Repository, Webhook
+from repos.views.about import about
 from repos.views.connecting import PART_SECONDS
 from repos.views.lists import ROWS, health_of
 from repos.views.repositories import state_of
@@ -82,6 +83,7 @@ class OfRepository(TeamPage):
             steps=self.steps(),
             tabs=self.tabs(),
             facts=self.facts(),
+            about=about(repository),
             targets=targets,
             web_address=web_address(repository),
             may=self.principal.may(Role.OPERATOR, self.request.team.pk),
@@ -156,7 +158,9 @@ def _subject(repository: Repository) -> str:
 
 
 def web_address(repository: Repository) -> str:
-    """Where a person looks at the repository, where its address says so."""
+    """Where a person looks at the repository: as its provider says, or as its address is."""
+    if repository.web_url.startswith(("https://", "http://")):
+        return repository.web_url
     parts = urlsplit(repository.external_id)
     if parts.scheme != "https" or not parts.hostname or parts.username:
         return ""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count, F, Q
 from django.db.models.functions import Now
@@ -23,11 +21,14 @@ from opssight.core.errors import Failure
 from opssight.core.words import count
 from opssight.web.parts import Action, Crumb, Teach
 from opssight.web.views import TeamPage, add_failure, one_or_404
-from repos import selectors, webhooks
+from repos import selectors, sources, webhooks
 from repos.forms import WebhookForm
+from repos.hook_standing import only_here
+from repos.hooks import is_untold
 from repos.inbox import LOOK_BACK
 from repos.models import Delivery, Repository, Webhook
-from repos.providers.registry import scheme_named
+from repos.providers.registry import provider_named, scheme_named
+from repos.providers.types import Capability
 from repos.views.deliveries import TEACH_POINTS, rows_of, section_tabs
 from repos.views.lists import id_in, page_of
 from repos.views.repository import web_address
@@ -40,10 +41,18 @@ SORTS: Final[dict[str, tuple[Any, ...]]] = {
 }
 
 
+_THERE: Final = {
+    Webhook.Remote.REFUSED.value: ("failed", "could not be registered"),
+    Webhook.Remote.DISABLED.value: ("disabled", "switched off by the provider"),
+}
+
+
 def hook_state(hook: Webhook, refused: int = 0) -> tuple[str, str]:
     """Whether a webhook works, as a key of STATES and a word."""
     if hook.state == Webhook.State.PAUSED:
         return "paused", ""
+    if hook.managed and hook.remote_state != Webhook.Remote.OK:
+        return _THERE.get(hook.remote_state, ("pending", "not registered yet"))
     if refused:
         return "unauthentic", f"{count(refused, 'delivery', 'deliveries')} not authentic in 24 h"
     return ("delivering", "") if hook.last_delivery_at else ("pending", "nothing heard yet")
@@ -54,15 +63,6 @@ def about(hook: Webhook) -> str:
     if hook.repository:
         return hook.repository.full_name
     return f"repositories of {hook.connection.name}" if hook.connection else "every repository of the team"
-
-
-def only_here() -> bool:
-    """Whether the public address is one of this machine or network, so that no forge reaches it."""
-    host = urlsplit(str(settings.PUBLIC_URL)).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".local"))
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,18 @@ class OfWebhook(TeamPage):
         return redirect("webhook", self.hook.pk)
 
 
+def there_of(hook: Webhook) -> dict[str, Any]:
+    """What the page says of a webhook that OpsSight registered."""
+    if not hook.managed or hook.connection is None:
+        return {}
+    provider = provider_named(hook.connection.provider)
+    return {
+        "there": provider.label,
+        "tests": Capability.HOOK_TESTS in provider.capabilities and bool(hook.remote_id),
+        "untold": is_untold(hook),
+    }
+
+
 class WebhookPage(OfWebhook):
     """One webhook: its address, how it does, what arrived last. POST renames it."""
 
@@ -225,8 +237,10 @@ class WebhookPage(OfWebhook):
             about=about(hook),
             state=state,
             word=word,
-            refused=refused,
+            refused=newest[0].sentence if refused else "",
             rotating=bool(hook.previous_secret),
+            **there_of(hook),
+            publishes=sources.is_published(hook),
             rows=rows_of(self.principal, newest),
             only_here=only_here(),
             may=self.principal.may(Role.OPERATOR, self.request.team.pk),

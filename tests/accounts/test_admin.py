@@ -16,6 +16,7 @@ def test_the_queue_has_no_pages_in_the_admin_site() -> None:
     labels = {model._meta.app_label for model in admin.site._registry}
     assert "accounts" in labels
     assert "django_q" not in labels
+    assert "social_django" not in labels
     assert "auth" not in labels  # rights come from roles in teams
 
 

@@ -204,7 +204,6 @@ def test_statuses_are_mapped_and_filtered(member: tuple[Api, Team]) -> None:
         make_repository(make_connection(team, "gitlab", state="degraded")).pk: "error",
         make_repository(make_connection(team, "gitlab", state="unknown")).pk: "inactive",
     }
-    make_repository(make_connection(team, "folder", state="ok"))
     listed = {one["id"]: one["status"] for one in api.get(f"{BASE}/connections").json()}
     assert listed == {str(pk): status for pk, status in expected.items()}
     for status in ("active", "inactive", "error", "disconnected", "syncing"):

@@ -64,7 +64,7 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 def test_help_and_words_that_are_no_command(instance: Instance) -> None:
     shown = instance.command()
     assert instance.command("--help").stdout == shown.stdout == instance.command("help").stdout
-    assert "\n  connection  Add, list, test and delete connections.\n" in shown.stdout
+    assert "\n  connection  Add, list, test, check, move and delete connections" in shown.stdout
     done = instance.command("conection", check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "There is no command conection. Did you mean connection?\n"

@@ -190,6 +190,21 @@ class BitbucketStandIn(CloudBase):
         found = [p for p in repo.pipelines if branch in (None, p["target"]["ref_name"])] if repo else []
         return self.page(asked, found, linked=False) if repo else error(404, GONE)
 
+    def add_run(self, repo: Repo, branch: str) -> str:
+        commit = {"hash": self.bare(repo).oid(f"refs/heads/{branch}")}
+        repo.pipelines.append(
+            run := {
+                "uuid": f"{{{new_uuid()}}}",
+                "build_number": len(repo.pipelines) + 1,
+                "state": {"name": "COMPLETED", "result": {"name": "SUCCESSFUL"}},
+                "target": {"ref_name": branch, "commit": commit, "selector": {"type": "default"}},
+                "repository": {"full_name": repo.full_name},
+                "created_on": f"2026-11-20T08:00:{len(repo.pipelines):02}.123456789Z",
+                "completed_on": "2026-11-20T08:05:00.123456789Z",
+            }
+        )
+        return str(run["uuid"]).strip("{}")
+
     # --- webhooks ---------------------------------------------------------------------------------
 
     @route("GET", REPO + "/hooks")

@@ -38,7 +38,7 @@ class CloudToken(Token):
 class CloudBase(StandIn):
     """`budget_left`: requests until 429, None without end."""
 
-    api_prefix = "/2.0/"
+    api_prefix: str | tuple[str, ...] = "/2.0/"
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -217,6 +217,10 @@ class CloudBase(StandIn):
             "mainbranch": None if empty else {"type": "branch", "name": repo.default_branch},
             "parent": {"type": "repository", "uuid": f"{{{new_uuid()}}}"} if repo.fork else None,
             "size": 4711,
+            "language": repo.more.get("language", ""),
+            "has_issues": False,
+            "has_wiki": False,
+            "fork_policy": "no_public_forks",
             "workspace": self._workspace(repo.owner),
             "updated_on": "2026-11-20T08:00:00.123456+00:00",
             "links": {"html": {"href": f"{self.url}/{repo.full_name}"}},

@@ -125,7 +125,9 @@ class BitbucketDataCenterStandIn(StandIn):
             "scmId": "git",
             "state": "AVAILABLE",
             "archived": repo.archived,
+            "forkable": True,
             "public": repo.visibility == "public",
+            "links": {"self": [{"href": f"{self.url}/projects/{repo.owner}/repos/{repo.name}/browse"}]},
             "project": {"key": repo.owner, "public": False, "type": "NORMAL"},
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 from tests.forges.gitea_base import REPO, Status, error, no_route, not_found
 from tests.forges.gitea_pulls import Pulls
-from tests.forges.standin import Asked, Hook, Reply, Token, route
+from tests.forges.standin import Asked, Hook, Reply, Repo, Token, route
 
 _CATEGORIES = (
     (r"/api/v1/version", ()),
@@ -123,7 +124,7 @@ class GiteaStandIn(Pulls):
         if "private" in wanted:
             repo.visibility = "private" if wanted["private"] else "public"
         branch = wanted.get("default_branch", "")
-        if branch and (self.is_empty(repo) or self.oid(repo, branch)):  # any other is passed over
+        if branch and (not self.has_branches(repo) or self.oid(repo, branch)):  # any other is passed over
             repo.default_branch = branch
             self.bare(repo).git("symbolic-ref", "HEAD", f"refs/heads/{branch}")
         return Reply(200, self.show_repository(repo))
@@ -192,6 +193,18 @@ class GiteaStandIn(Pulls):
         gone = repo is None or repo.hooks.pop(number, None) is None
         return not_found() if gone else Reply(204)
 
+    @route("POST", rf"{REPO}/hooks/([^/]+)/tests")
+    def test_hook(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        """A push that moves nothing, and names no files."""
+        repo = self.found(owner, name)
+        hook = repo.hooks.get(number) if repo else None
+        if repo is None or hook is None:
+            return not_found()
+        head = self.bare(repo).oid(f"refs/heads/{repo.default_branch}") or "0" * 40
+        alone = dataclasses.replace(repo, hooks={hook.id: hook})
+        self.ref_moved(alone, f"refs/heads/{repo.default_branch}", head, head)
+        return Reply(204)
+
     # --- checks and runs --------------------------------------------------------------------------
 
     @route("POST", rf"{REPO}/statuses/([^/]+)")
@@ -233,6 +246,19 @@ class GiteaStandIn(Pulls):
         found = [run for run in repo.pipelines if branch in ("", run.get("head_branch", branch))]
         reply = self.paged(asked, found, lambda run: run)
         return Reply(200, {"workflow_runs": reply.data, "total_count": len(found)})
+
+    def add_run(self, repo: Repo, branch: str) -> str:
+        number = self.next_id()
+        dates = {"started_at": "2026-11-20T09:00:00Z", "completed_at": "2026-11-20T09:05:00Z"}
+        place = {
+            "head_branch": branch,
+            "head_sha": self.oid(repo, branch),
+            "path": f"ci.yml@refs/heads/{branch}",
+        }
+        url = f"{self.root_url}{repo.full_name}/actions/runs/{number}"
+        done = {"status": "completed", "conclusion": "success"}
+        repo.pipelines.append({"id": number, "html_url": url, **place, **done, **dates})
+        return str(number)
 
 
 def categories_of(path: str) -> tuple[str, ...]:

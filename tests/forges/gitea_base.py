@@ -116,7 +116,15 @@ class Base(StandIn):
             "updated_at": repo.pushed_at,
             "topics": repo.topics,
             "permissions": {"admin": True, "push": True, "pull": True},
+            "language": repo.more.get("language", ""),
             "has_code": True,
+            "has_issues": True,
+            "has_wiki": True,
+            "has_pull_requests": True,
+            "has_projects": True,
+            "has_releases": True,
+            "has_packages": True,
+            "has_actions": False,
         }
 
     def oid(self, repo: Repo, branch: str) -> str:

@@ -61,6 +61,7 @@ class GitServer:
         self.answer_with: int | None = None
         self.redirect_to: str | None = None
         self.stall = False
+        self.wanted_port = 0  # any free one
         self.stalled = threading.Event()  # set when a request began to wait
         self.stopping = threading.Event()
         self._lock = threading.Lock()
@@ -83,7 +84,7 @@ class GitServer:
     def __enter__(self) -> Self:
         server = self
         handler = type("Handler", (_Handler,), {"server_state": server})
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._http = ThreadingHTTPServer(("127.0.0.1", self.wanted_port), handler)
         self._http.daemon_threads = True
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()

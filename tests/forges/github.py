@@ -20,19 +20,27 @@ import shutil
 import uuid
 from pathlib import Path
 
-from tests.forges.github_pulls import PullsStandIn
+from tests.forges.github_deliveries import DeliveriesStandIn
 from tests.forges.github_refused import REPO, Refused, error, invalid
-from tests.forges.github_shapes import hook_json, repository_json, user_json
+from tests.forges.github_shapes import (
+    hook_json,
+    me_json,
+    repository_json,
+    user_json,
+    whole_repository_json,
+)
+from tests.forges.openapi.check import unlike
 from tests.forges.standin import Asked, Hook, Reply, route
 
 _HOUR = 3_600
 
 
-class GitHubStandIn(PullsStandIn):
+class GitHubStandIn(DeliveriesStandIn):
     """`budget_left`: requests before the limit is over, by resource; a 304 and /rate_limit cost none.
 
     `too_fast`: everything meets the secondary limit. `limits_off`: as a server of one's own usually is.
     `hidden`: ids of organizations that keep their repositories back for want of single sign-on.
+    `unlike`: answers that are not as GitHub's description of its API says; checked when it ends.
     `repo.more["refuses"]`: the message of the 403 that a repository's organization answers with.
     """
 
@@ -42,7 +50,12 @@ class GitHubStandIn(PullsStandIn):
         self.budget_left = {"core": 5_000, "graphql": 5_000}
         self.too_fast = self.limits_off = False
         self.hidden: list[int] = []
+        self.unlike: set[str] = set()
         self._reset = int(dt.datetime.now(dt.UTC).timestamp()) + _HOUR
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        assert not self.unlike, "not as GitHub answers:\n" + "\n".join(sorted(self.unlike))
 
     @property
     def api(self) -> str:
@@ -66,10 +79,17 @@ class GitHubStandIn(PullsStandIn):
             reply = super().answer(asked)
         except Refused as refused:
             reply = refused.reply
+        self._compare(asked, reply)
         reply = _tagged(asked, reply, value)
         if not free and not spent and reply.status != 304:
             self.budget_left[resource] -= 1
         return dataclasses.replace(reply, headers=self._headers(resource, value) | reply.headers)
+
+    def _compare(self, asked: Asked, reply: Reply) -> None:
+        """With what GitHub says of its API; the test fails when the stand-in ends."""
+        if asked.path.startswith("/api/v3/"):
+            wrong = unlike(asked.method, asked.path.removeprefix("/api/v3"), reply.status, reply.data)
+            self.unlike |= {wrong} if wrong else set()
 
     def _headers(self, resource: str, value: str) -> dict[str, str]:
         headers = {
@@ -113,9 +133,7 @@ class GitHubStandIn(PullsStandIn):
 
     @route("GET", r"/api/v3/user")
     def user(self, asked: Asked) -> Reply:
-        return Reply(
-            200, {**user_json(self.url, self.me.login), "name": self.me.login.title(), "email": None}
-        )
+        return Reply(200, me_json(self.url, self.me.login))
 
     @route("GET", r"/api/v3/rate_limit")
     def rate_limit(self, asked: Asked) -> Reply:
@@ -143,7 +161,7 @@ class GitHubStandIn(PullsStandIn):
 
     @route("GET", REPO)
     def repo(self, asked: Asked, where: str) -> Reply:
-        return Reply(200, repository_json(self.url, self.find(where)))
+        return Reply(200, whole_repository_json(self.url, self.find(where)))
 
     @route("POST", r"/api/v3/user/repos")
     def create_own(self, asked: Asked) -> Reply:
@@ -166,7 +184,7 @@ class GitHubStandIn(PullsStandIn):
         visibility = given.get("visibility") or ("private" if given.get("private") else "public")
         words = given.get("description") or ""
         repo = self.add_repository(f"{owner}/{name}", description=words, visibility=visibility)
-        return Reply(201, repository_json(self.url, repo))
+        return Reply(201, whole_repository_json(self.url, repo))
 
     @route("PATCH", REPO)
     def change(self, asked: Asked, where: str) -> Reply:
@@ -182,7 +200,7 @@ class GitHubStandIn(PullsStandIn):
         for name in ("description", "visibility", "archived", "default_branch"):
             if name in given:
                 setattr(repo, name, given[name])
-        return Reply(200, repository_json(self.url, repo))
+        return Reply(200, whole_repository_json(self.url, repo))
 
     @route("DELETE", REPO)
     def delete(self, asked: Asked, where: str) -> Reply:

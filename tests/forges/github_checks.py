@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.forges.github_refused import REPO, Refused, error, invalid
+from tests.forges.github_shapes import check_run_json, repository_json, status_json, workflow_run_json
 from tests.forges.standin import Asked, Reply, Repo, StandIn, Token, page_of, route
 
 
@@ -79,13 +80,8 @@ class ChecksStandIn(StandIn):
             )
         if given.get("state") not in ("pending", "success", "failure", "error"):
             return invalid("Status", "state", "custom", "state is not included in the list")
-        status = {
-            "id": self.next_id(),
-            "target_url": None,
-            "description": None,
-            "context": "default",
-            **given,
-        }
+        fields = {"id": self.next_id(), "context": "default", **given}
+        status = status_json(self.url, repo, oid, self.me.login, fields)
         repo.checks.setdefault(oid, []).append(status)
         self.checked(repo)
         return Reply(201, status)
@@ -94,8 +90,14 @@ class ChecksStandIn(StandIn):
     def combined_status(self, asked: Asked, where: str, oid: str) -> Reply:
         repo = self.find(where)
         newest = {status["context"]: status for status in repo.checks.get(oid, [])}
-        reply = self.page(asked, list(newest.values()), lambda status: status, "statuses")
-        reply.data |= {"state": "pending", "sha": oid}
+        login = self.me.login
+        reply = self.page(
+            asked, list(newest.values()), lambda one: status_json(self.url, repo, oid, login, one), "statuses"
+        )
+        here = repository_json(self.url, repo)
+        commit = f"{here['url']}/commits/{oid}"
+        reply.data |= {"state": "pending", "sha": oid, "repository": here, "commit_url": commit}
+        reply.data["url"] = f"{commit}/status"
         return reply
 
     @route("GET", REPO + r"/commits/([^/]+)/check-runs")
@@ -105,18 +107,29 @@ class ChecksStandIn(StandIn):
             reply = error(403, "Resource not accessible by personal access token")
             reply.headers["X-Accepted-GitHub-Permissions"] = "checks=read"
             return reply
-        return self.page(asked, repo.more.get("check_runs", {}).get(oid, []), lambda run: run, "check_runs")
+        runs = repo.more.get("check_runs", {}).get(oid, [])
+        return self.page(asked, runs, lambda run: check_run_json(self.url, repo, oid, run), "check_runs")
 
     @route("GET", REPO + r"/actions/runs")
     def runs(self, asked: Asked, where: str) -> Reply:
         branch, since = asked.query.get("branch", ""), asked.query.get("created", "").removeprefix(">=")
+        repo = self.find(where)
         fits = [
-            run
-            for run in self.find(where).pipelines
-            if branch in ("", run["head_branch"]) and run["created_at"] >= since
+            run for run in repo.pipelines if branch in ("", run["head_branch"]) and run["created_at"] >= since
         ]
         fits.sort(key=lambda run: str(run["created_at"]), reverse=True)
-        return self.page(asked, fits, lambda run: run, "workflow_runs")
+        return self.page(asked, fits, lambda run: workflow_run_json(self.url, repo, run), "workflow_runs")
+
+    def add_run(self, repo: Repo, branch: str) -> str:
+        number = self.next_id()
+        oid = self.bare(repo).oid(f"refs/heads/{branch}")
+        run = {"id": number, "name": "CI", "head_branch": branch, "head_sha": oid, "conclusion": "success"}
+        dates = dict.fromkeys(["created_at", "updated_at", "run_started_at"], "2026-11-20T08:00:00Z")
+        repo.pipelines.append({"status": "completed", **run, **dates})
+        return str(number)
+
+    def prepare_auto_merge(self, repo: Repo, branch: str) -> None:
+        repo.more |= {"allow_auto_merge": True, "required_checks": ["build"]}
 
     def checked(self, repo: Repo) -> None:
         """A status was set."""

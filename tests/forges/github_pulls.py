@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.forges.github_checks import ChecksStandIn
 from tests.forges.github_refused import REPO, Refused, error, invalid
-from tests.forges.github_shapes import label_json, pull_json, repository_json, user_json
+from tests.forges.github_shapes import issue_json, label_json, pull_json, repository_json, user_json
 from tests.forges.standin import Asked, Reply, Repo, route
 
 _PULL = REPO + r"/pulls/(\d+)"
@@ -141,11 +141,7 @@ class PullsStandIn(ChecksStandIn):
         else:
             known = [one for one in named if one in self._writers()]
             pull["assignees"] = list(dict.fromkeys([*pull["assignees"], *known]))
-        shown = self._shown(repo, pull)
-        return Reply(
-            201 if asked.method == "POST" else 200,
-            {"number": pull["number"], "assignees": shown["assignees"]},
-        )
+        return Reply(201 if asked.method == "POST" else 200, issue_json(self.url, repo, pull))
 
     @route("POST", r"/api/graphql")
     def graphql(self, asked: Asked) -> Reply:
@@ -221,20 +217,21 @@ class PullsStandIn(ChecksStandIn):
         what = {"ref": short, "ref_type": "tag" if ref.startswith("refs/tags/") else "branch", **whose}
         if before == zeros:
             self.send(repo, "create", {**what, "master_branch": repo.default_branch, "pusher_type": "user"})
-        self.send(
-            repo,
-            "push",
-            {
-                "ref": ref, "before": before, "after": after, "created": before == zeros,
-                "deleted": after == zeros, "forced": False, "base_ref": None, "commits": [],
-                "head_commit": None, "pusher": {"name": self._pusher()}, **whose,
-            },
-        )  # fmt: skip
+        self.send(repo, "push", self.push_json(repo, ref, before, after))
         if after == zeros:
             self.send(repo, "delete", {**what, "pusher_type": "user"})
         for pull in repo.pulls.values():
             if pull["state"] == "open" and ref == f"refs/heads/{pull['head']}":
                 self._head_moved(repo, pull, after)
+
+    def push_json(self, repo: Repo, ref: str, before: str, after: str) -> dict[str, Any]:
+        zeros = "0" * 40
+        return {
+            "ref": ref, "before": before, "after": after, "created": before == zeros,
+            "deleted": after == zeros, "forced": False, "base_ref": None, "commits": [],
+            "head_commit": None, "pusher": {"name": self._pusher()},
+            "repository": repository_json(self.url, repo), "sender": user_json(self.url, self._pusher()),
+        }  # fmt: skip
 
     def _head_moved(self, repo: Repo, pull: Pull, after: str) -> None:
         pull["updated_at"] = _now()

@@ -54,6 +54,12 @@ class GitLabStandIn(Webhooks, Work):
         self.namespace(full_name.rpartition("/")[0])
         return super().add_repository(full_name, files, on_disk=on_disk, **more)
 
+    def add_run(self, repo: Repo, branch: str) -> str:
+        return str(self.add_pipeline(repo, branch, "success")["id"])
+
+    def prepare_auto_merge(self, repo: Repo, branch: str) -> None:
+        self.add_pipeline(repo, branch, "running")
+
     def namespace(self, path: str) -> int:
         return self.namespaces.setdefault(path, self.next_id())
 
@@ -205,6 +211,15 @@ class GitLabStandIn(Webhooks, Work):
             "http_url_to_repo": f"{self.url}/{repo.full_name}.git",
             "web_url": f"{self.url}/{repo.full_name}",
             "repository_access_level": repo.more.get("access", "enabled"),
+            "issues_enabled": True,
+            "merge_requests_enabled": True,
+            "wiki_enabled": True,
+            "jobs_enabled": True,
+            "packages_enabled": False,
+            "permissions": {
+                "project_access": None,
+                "group_access": {"access_level": 40, "notification_level": 3},
+            },
             "merge_method": repo.more.get("merge_method", "merge"),
             "marked_for_deletion_on": repo.more.get("leaving"),
             "empty_repo": not folder.exists() or not self.refs(f"{repo.full_name}.git"),

@@ -18,6 +18,7 @@ _EVENTS = {
     "push_events": "Push Hook",
     "tag_push_events": "Tag Push Hook",
     "merge_requests_events": "Merge Request Hook",
+    "pipeline_events": "Pipeline Hook",
 }
 _MOST_REFS = 3  # a push of more sends nothing at all
 

@@ -119,6 +119,7 @@ class Sent:
     headers: dict[str, str]
     body: bytes
     status: int
+    at: dt.datetime = dataclasses.field(default_factory=lambda: dt.datetime.now(dt.UTC))
 
 
 Route = tuple[str, re.Pattern[str], str]
@@ -215,6 +216,13 @@ class StandIn(GitServer):
             return None
         over = token.expires_at is not None and token.expires_at <= dt.datetime.now(dt.UTC)
         return None if over else token
+
+    def add_run(self, repo: Repo, branch: str) -> str:
+        """A run of the CI for the head of a branch that went well; its id."""
+        raise NotImplementedError
+
+    def prepare_auto_merge(self, repo: Repo, branch: str) -> None:
+        """There is something that a pull request from this branch waits for before it merges itself."""
 
     # --- the API ----------------------------------------------------------------------------------
 

@@ -114,7 +114,7 @@ def test_what_is_lost_comes_first() -> None:
     ]  # fmt: skip
     text = words(answer.content)
     assert "Needs you Five things, the costliest first." in text
-    assert "Ended : The token has ended. Losing now: no repository of it yet, never reached." in text
+    assert "Ended : The token has ended. Standing still: no repository of it yet, never reached." in text
     assert "2 repositories cannot be used. Out of reach: team/gone and team/shallow." in text
     assert "5 need you" in answer.content.decode().replace('<span class="hidden">', "")
 

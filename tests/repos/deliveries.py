@@ -5,16 +5,29 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from django.test import Client
+
+from repos import events, news
+from repos.events import Event
+
 SECRET = "it is no secret"
 FIXTURES = Path(__file__).parent / "providers" / "github" / "fixtures"
+EXAMPLES = FIXTURES / "octokit"
 
 
 def fixture(name: str) -> bytes:
     """A delivery of GitHub, written after its documentation."""
     return (FIXTURES / f"{name}.json").read_bytes()
+
+
+def example(name: str) -> dict[str, Any]:
+    """A delivery of GitHub from the collection whose origin stands beside it."""
+    found: dict[str, Any] = json.loads((EXAMPLES / f"{name}.json").read_bytes())
+    return found
 
 
 def hex_hmac(body: bytes, secret: str = SECRET) -> str:
@@ -44,3 +57,27 @@ def plain_headers(body: bytes, *, secret: str = SECRET, id: str = "", event: str
 
 def plain_body(repository: str = "team/site", ref: str = "refs/heads/main", **more: Any) -> bytes:
     return json.dumps({"repository": repository, "ref": ref, "after": "a" * 40, **more}).encode()
+
+
+def post_github(path: str, event: str, payload: Any, **more: Any) -> Any:
+    """The answer to a signed delivery of GitHub at this path."""
+    body = json.dumps(payload).encode()
+    headers = github_headers(body, event=event)
+    kind = headers.pop("content-type")
+    return Client().post(path, body, content_type=kind, headers=headers, **more)
+
+
+def send_example(path: str, name: str, **changes: Any) -> int:
+    """The status that an example is answered with; its name begins with the event."""
+    payload = {**example(name), **changes}
+    status: int = post_github(path, name.partition(".")[0], payload).status_code
+    return status
+
+
+def listening() -> Iterator[list[Event]]:
+    """What is published meanwhile; beside this only the inventory listens."""
+    before = list(events._subscribers)
+    found: list[Event] = []
+    events._subscribers[:] = [news.answer, found.append]
+    yield found
+    events._subscribers[:] = before

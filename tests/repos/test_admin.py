@@ -5,7 +5,7 @@ from django.test import Client
 
 from opssight.accounts.models import Team, User
 from opssight.accounts.scope import Principal
-from repos import webhooks
+from repos import receiving, webhooks
 from repos.models import Connection, Credential, Delivery, Repository, RepositoryStatus, Webhook
 from tests.factories import make_connection, make_repository
 from tests.repos.deliveries import github_headers
@@ -32,7 +32,7 @@ def rows(team: Team, principal: Principal) -> dict[str, object]:
     RepositoryStatus.objects.create(repository=repository, lane="copy", state="ok", sentence="At HEAD.")
     hook, _ = webhooks.create_hook(principal, team, "github", secret=SECRET, repository=repository)
     webhooks.rotate_secret(principal, hook, f"{SECRET}-new")
-    webhooks.receive(hook, github_headers(b"{}", secret="wrong"), b"{}")
+    receiving.receive(hook, github_headers(b"{}", secret="wrong"), b"{}")
     return {
         "connection": connection.pk,
         "repository": repository.pk,

@@ -17,6 +17,7 @@ from repos import events
 from repos.models import Connection, Credential, Delivery, Repository, Webhook
 from tests.factories import make_connection, make_repository, make_team
 from tests.repos.deliveries import SECRET, fixture, github_headers
+from tests.repos.git.work import Bare
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -174,11 +175,35 @@ def test_repo_import_refuses(connection: Connection, folder: Path) -> None:
     assert not Repository.objects.exists()
 
 
+def test_repo_filters(connection: Connection, folder: Path) -> None:
+    found = answer_of("repo", "discover", "Folder", "--owner", "team")
+    assert [row["full_name"] for row in found["results"]] == ["team/docs"]
+    assert (found["total"], found["failed"]) == (2, [])
+    assert "Nothing fits." in Answer("repo", "discover", "Folder", "--search", "zzz").out
+    for args in (["--include", "(["], ["--pushed-since", "soon"]):
+        assert Answer("repo", "discover", "Folder", *args).status == 2
+    for args in (["--match"], ["--owner", "team"], ["--all", "--match", "--owner", "team"]):
+        assert Answer("repo", "import", "Folder", *args).status == 2
+    taken = answer_of("repo", "import", "Folder", "--match", "--exclude", "site")["results"]
+    assert [row["full_name"] for row in taken] == ["team/docs"]
+    (folder / "new.git").mkdir()
+    Bare(folder / "really-new.git").commit({b"a": b"b"})
+    assert answer_of("repo", "discover", "Folder")["total"] == 2  # the list is young
+    assert answer_of("repo", "discover", "Folder", "--again")["total"] == 3
+
+
 def test_repo_refresh(connection: Connection, folder: Path) -> None:
     Answer("repo", "import", "Folder", "--all")
     (folder / "site.git").rename(folder.parent / "away")
     document = answer_of("repo", "refresh", "Folder")
-    assert document == {"seen": 1, "renamed": [], "lost": ["site"], "back": []}
+    assert document == {
+        "seen": 1,
+        "renamed": [],
+        "lost": ["site"],
+        "back": [],
+        "imported": [],
+        "failed": [],
+    }
     assert "1 repository seen" in Answer("repo", "refresh", "Folder").out
 
 

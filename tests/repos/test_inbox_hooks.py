@@ -7,7 +7,7 @@ import datetime as dt
 from opssight.accounts.models import Team
 from opssight.accounts.scope import Principal
 from opssight.core.clock import now
-from repos import inbox, webhooks
+from repos import inbox, receiving
 from repos.models import Delivery, Webhook
 from tests.factories import make_team
 from tests.repos.deliveries import SECRET, plain_body, plain_headers
@@ -19,7 +19,7 @@ def make_hook(team: Team, name: str = "docs hook") -> Webhook:
 
 def deliver(hook: Webhook, secret: str = SECRET) -> None:
     body = plain_body(n=Delivery.objects.count())
-    webhooks.receive(hook, plain_headers(body, secret=secret), body)
+    receiving.receive(hook, plain_headers(body, secret=secret), body)
 
 
 def test_a_webhook_whose_newest_deliveries_are_refused_is_a_need(principal: Principal, team: Team) -> None:

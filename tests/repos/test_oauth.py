@@ -16,9 +16,10 @@ from django.test import Client
 from opssight.accounts.models import AllowedHost, Membership, Role, Team, User
 from opssight.accounts.scope import Principal
 from opssight.core.clock import now
-from repos import connections, inventory
+from opssight.core.errors import AuthFailure
+from repos import access, connections, inventory
 from repos.models import Connection, Credential, ProviderInstance
-from tests.factories import make_team, make_user
+from tests.factories import make_repository, make_team, make_user
 from tests.forges.connect import GitHubWithOAuth
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -173,7 +174,7 @@ def test_reconnecting_needs_the_same_account(browser: Client, forge: GitHubWithO
     forge.tokens.clear()
     forge.refresh_tokens.clear()
     assert not connections.test_connection(made).ok
-    assert Connection.objects.get().state == "reauth_required"
+    assert Connection.objects.get().state == "revoked"
     forge.signed_in = "eve"
     answer = browser.get(allow(start(browser, forge, connection=str(made.pk))))
     assert "works as ana, and you allowed us in as eve" in said(browser, answer)
@@ -193,3 +194,26 @@ def test_a_rename_keeps_what_renews_it_and_another_token_does_not(
     assert set(made.credentials.values_list("purpose", flat=True)) == {"token", "refresh_token"}
     connections.update_connection(principal, made, secrets={"token": "ghp_other"})
     assert set(made.credentials.values_list("purpose", flat=True)) == {"token"}
+
+
+def test_git_gets_another_token_when_the_one_it_has_is_refused(
+    browser: Client, forge: GitHubWithOAuth, folder: Path
+) -> None:
+    browser.get(allow(start(browser, forge)))
+    made = Connection.objects.get()
+    there = forge.named("acme/site")
+    assert there is not None
+    row = make_repository(made, "acme/site", external_id=str(there.id))
+    for token in forge.tokens.values():
+        token.revoked = True  # though we think that it is good for hours
+    assert access.look(row).refs
+    assert forge.refreshed == 1
+    assert Connection.objects.get().state == "ok"
+    forge.refresh_tokens.clear()
+    for token in forge.tokens.values():
+        token.revoked = True
+    for _ in range(3):
+        with pytest.raises(AuthFailure, match="Connect again"):
+            access.look(row)
+    assert Connection.objects.get().state == "revoked"
+    assert forge.refreshed == 1

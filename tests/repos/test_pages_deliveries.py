@@ -17,7 +17,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from opssight.accounts.models import Role, Team
-from repos import webhooks
+from repos import receiving, webhooks
 from repos.models import Delivery, DeliveryBody, Repository, Webhook
 from syncs.models import RunCause
 from tests.factories import make_connection, make_job, make_repository, make_team
@@ -34,7 +34,7 @@ def make_hook(team: Team, scheme: str = "plain", **extra: Any) -> Webhook:
 def deliver(hook: Webhook, body: bytes | None = None, **headers: Any) -> Delivery:
     body = plain_body() if body is None else body
     signed = plain_headers if hook.scheme == "plain" else github_headers
-    got = webhooks.receive(hook, signed(body, **headers), body)
+    got = receiving.receive(hook, signed(body, **headers), body)
     assert got.delivery is not None
     return got.delivery
 

@@ -16,7 +16,7 @@ import pytest
 from django.db import connection as database, connections
 
 from opssight.core.clock import now
-from opssight.core.errors import AuthFailure, PermanentFailure, TransientFailure
+from opssight.core.errors import AuthFailure, PermanentFailure, Revoked, TransientFailure
 from opssight.core.outbound import AllowedTarget, Policy
 from opssight.core.outbound_http import client
 from repos import tokens
@@ -212,8 +212,53 @@ def test_a_kill_between_the_answer_and_our_commit_ends_with_a_sentence(
 
     Credential.objects.filter(purpose="token").update(refresh_until=now() - dt.timedelta(seconds=1))
     for _ in range(2):
-        with pytest.raises(AuthFailure, match="Connect again"):
+        with pytest.raises(AuthFailure, match=r"the answer was lost.*Connect again") as failed:
             DatabaseTokens(connection, oauth(server).refresh).current()
+        assert not isinstance(failed.value, Revoked)
     assert server.refreshed == 1
+    assert Credential.objects.get(connection=connection, purpose="token").refresh_until is None
+    verifier = secrets.token_urlsafe(48)
+    store_grant(connection, oauth(server).exchange(allowed(server, verifier), BACK, verifier))
+    end_now(connection)
+    assert DatabaseTokens(connection, oauth(server).refresh).current().startswith("oat-")
+    assert server.refreshed == 2, "once connected again it renews itself as before"
+
+
+def test_a_renewal_that_is_refused_out_of_the_blue_was_taken_back(server: Server) -> None:
+    connection = connected(server)
+    source = DatabaseTokens(connection, oauth(server).refresh)
+    source.current()
+    server.refresh_tokens.clear()
+    end_now(connection)
+    for _ in range(2):
+        with pytest.raises(Revoked, match=r"taken back there.*Connect again"):
+            source.current()
     row = Credential.objects.get(connection=connection, purpose="token")
     assert (row.refresh_owner, row.refresh_until) == (None, None)
+
+
+def test_an_answer_that_was_lost_on_the_way_is_not_called_taken_back(server: Server) -> None:
+    connection = connected(server)
+
+    def refresh_without_hearing(token: str) -> Grant:
+        oauth(server).refresh(token)
+        raise TransientFailure("The line broke.")
+
+    with pytest.raises(TransientFailure):
+        DatabaseTokens(connection, refresh_without_hearing).current()
+    with pytest.raises(AuthFailure, match="the answer was lost") as failed:
+        DatabaseTokens(connection, oauth(server).refresh).current()
+    assert not isinstance(failed.value, Revoked)
+
+
+def test_a_token_that_is_entered_meanwhile_is_not_overwritten_by_a_renewal(server: Server) -> None:
+    connection = connected(server)
+
+    def refresh_while_another_token_is_entered(token: str) -> Grant:
+        grant = oauth(server).refresh(token)
+        store_grant(connection, Grant("entered-by-hand"))
+        return grant
+
+    source = DatabaseTokens(connection, refresh_while_another_token_is_entered)
+    assert source.current() == "entered-by-hand"
+    assert Credential.objects.get(connection=connection, purpose="token").secret == "entered-by-hand"

@@ -19,6 +19,7 @@ from opssight.web.parts import (
     CodeLine,
     DiffLine,
     FailureCard,
+    Meter,
     Need,
     Progress,
     Share,
@@ -118,6 +119,14 @@ def test_plan_marks_in_signs_and_words() -> None:
 def test_numbers_through_filters() -> None:
     assert draw("{{ a|bytes }} {{ b|duration }} {{ c|count }} {{ d|signed }} {{ e|percent }}",
                 a=412_000_000, b=2.1, c=None, d=-3, e=0.5) == "412 MB 2.1 s unknown −3 50 %"  # fmt: skip
+
+
+def test_a_meter_is_calm_while_there_is_more_than_is_kept() -> None:
+    for left, tone in ((3_120, "ok"), (500, "warn"), (0, "bad")):
+        drawn = draw("{% meter m %}", m=Meter(left, 5_000, f"{left} of 5,000 left", 500))
+        assert f'class="meter {tone}"' in drawn
+        assert 'x1="10%"' in drawn
+    assert "tick" not in draw("{% meter m %}", m=Meter(0, 0, "none"))
 
 
 def test_progress_without_a_total_has_no_value() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from typing import Any
 
 from django.conf import settings
@@ -9,9 +11,11 @@ from django.core.management.base import CommandParser
 
 from opssight.cli import Children, free_port, refuse_taken_port
 from opssight.core.command import Answer, OpsCommand, typed
+from opssight.core.env import Env
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import InvalidInput
 from opssight.demo import demo
+from opssight.forges import stand_in_forges, table
 from opssight.management.commands.demo import answer
 from opssight.setup import make_administrator, prepare_database
 
@@ -24,6 +28,10 @@ class Command(OpsCommand):
             "--once", action="store_true", help="Exit after the demo (0 if all jobs succeeded)."
         )
         parser.add_argument("--no-demo", action="store_true", help="Leave the demo out.")
+        parser.add_argument(
+            "--forges", action="store_true",
+            help="Start stand-ins of GitHub, GitLab, Bitbucket and Gitea to connect to (in a checkout only).",
+        )  # fmt: skip
         parser.add_argument("--port", type=typed(whole_number(1, 65535)), default=settings.ENV.port,
                             help="The port of the dashboard.")  # fmt: skip
 
@@ -36,13 +44,18 @@ class Command(OpsCommand):
         prepare_database()
         self._administrator()
         url = f"http://{_reachable(bind)}:{port}"
-        with Children() as children:
+        if settings.ENV.source(Env.public_url) == "default":
+            os.environ["OPSSIGHT_PUBLIC_URL"] = url  # where forges send people and webhooks
+        with Children() as children, ExitStack() as stack:
+            forges = stack.enter_context(stand_in_forges(port)) if options["forges"] else []
             children.start("web", "--port", str(port), "--bind", bind)
             children.start("worker")
             children.wait_until_ready(f"{url}/healthz", seconds=60)
             done = answer([] if options["no_demo"] else demo(url, self.progress))
             if options["once"]:
                 return done
+            if forges:
+                self.stdout.write(f"{table(forges, url)}\n")
             self.stdout.write(f"{done.text}\n\nOpsSight is at {url} (stop it with Ctrl-C).")
             self.stdout.flush()
             children.keep()

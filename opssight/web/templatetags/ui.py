@@ -31,6 +31,7 @@ from opssight.web.parts import (
     FailureCard,
     Lane,
     LogLine,
+    Meter,
     Need,
     Progress,
     Protection,
@@ -261,6 +262,15 @@ def failure(card: FailureCard) -> dict[str, Any]:
 @register.inclusion_tag("components/progress.html")
 def progress(progress: Progress) -> dict[str, Any]:
     return {"progress": progress}
+
+
+@register.inclusion_tag("components/meter.html")
+def meter(meter: Meter) -> dict[str, Any]:
+    """What is left of a limit: calm while there is more than is kept back."""
+    total = max(meter.total, 1)
+    tone = "bad" if meter.left <= 0 else "warn" if meter.left <= meter.kept else "ok"
+    tick = charts.percent(100 * meter.kept / total) if meter.kept else ""
+    return {"meter": meter, "tone": tone, "width": charts.percent(100 * meter.left / total), "tick": tick}
 
 
 @register.inclusion_tag("components/log.html")

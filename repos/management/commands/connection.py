@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from opssight.accounts.local import add_team_argument, local_principal, local_team
+from opssight.accounts.models import Role
+from opssight.accounts.scope import Principal
 from opssight.audit.actor import Actor, acting_as
 from opssight.core.command import Answer, OpsCommand, table
 from opssight.core.errors import InvalidInput
-from repos import connections, selectors
+from repos import connections, selectors, transfer
+from repos.limits import limits_of
 from repos.management.finding import find, pairs, principal_of, secret_from
 from repos.models import Connection
 from repos.providers.base import Provider
 from repos.providers.registry import PROVIDERS, all_providers, provider_named
+from syncs.management.commands.run import answer, ended
+from syncs.models import Run
+from syncs.watch.service import check
 
 _HOW_TO_GIVE_ONE = (
     "A secret of the provider: NAME=-, NAME=env:VARIABLE or NAME=file:PATH, which keep it out of the "
@@ -23,7 +30,7 @@ _HOW_TO_GIVE_ONE = (
 
 
 class Command(OpsCommand):
-    help = "Add, list, test and delete connections."
+    help = "Add, list, test, check, move and delete connections, and see their limits."
 
     def arguments(self, parser: CommandParser) -> None:
         commands = self.subcommands(parser)
@@ -36,12 +43,20 @@ class Command(OpsCommand):
                          help=_HOW_TO_GIVE_ONE)  # fmt: skip
         rows = self.subcommand(commands, "list", self.list, "List connections and their health.")
         test = self.subcommand(commands, "test", self.test, "Ask the provider who we are and what it shows.")
+        look = self.subcommand(commands, "check", self.look,
+                                "Look at health, repositories and webhooks, as each night.")  # fmt: skip
+        look.add_argument("--wait", action="store_true", help="Wait until it has ended; exit 1 if it failed.")
         delete = self.subcommand(commands, "delete", self.delete, "Delete a connection and its secrets.")
         delete.add_argument("--with-everything", action="store_true",
                             help="Also when repositories or webhooks hang on it.")  # fmt: skip
-        for command in (test, delete):
+        limits = self.subcommand(commands, "limits", self.limits, "What is left of its limits.")
+        move = self.subcommand(commands, "transfer", self.transfer, "Give a connection to another team.")
+        move.add_argument("--to", required=True, metavar="TEAM", help="The team that gets it.")
+        move.add_argument("--share-back", action="store_true",
+                          help="The team that has it now may go on reading its repositories.")  # fmt: skip
+        for command in (test, look, delete, limits, move):
             command.add_argument("connection", help="The connection's name or id.")
-        for command in (add, rows, test, delete):
+        for command in (add, rows, test, look, delete, limits, move):
             add_team_argument(command)
 
     def add(self, **options: Any) -> Answer:
@@ -70,15 +85,48 @@ class Command(OpsCommand):
     def test(self, **options: Any) -> Answer:
         connection = find_connection(options)
         tested = connections.test_connection(connection)
+        steps = [{"name": s.name, "state": s.state, "sentence": s.sentence} for s in tested.steps]
         document = {
             "ok": tested.ok,
             "account": tested.identity.account if tested.identity else None,
             "sees": tested.sees if tested.ok else None,
             "sentences": tested.sentences,
+            "steps": steps,
         }
+        words = table(steps, ["name", "state", "sentence"])
         if not tested.ok:
-            return Answer(document, failed=[f"{connection.name}: {line}" for line in tested.sentences])
-        return Answer(document, "\n".join(tested.sentences))
+            return Answer(document, words, failed=[f"{connection.name}: {s}" for s in tested.sentences])
+        return Answer(document, "\n".join([*tested.sentences, words]))
+
+    def look(self, **options: Any) -> Answer:
+        with acting_as(Actor.cli()):
+            connection = find_connection(options)
+            run = check(principal_of(options), connection, Run.Trigger.CLI, "somebody at the command line")
+        return answer(ended(run, self.progress) if options["wait"] else run)
+
+    def limits(self, **options: Any) -> Answer:
+        found = [asdict(limit) for limit in limits_of(find_connection(options))]
+        if not found:
+            return Answer({"results": []}, "Nothing was asked within 24 h, and the server told no limit.")
+        for row in found:
+            row["spent"] = list(row["spent"])
+        rows = [
+            {**row, "spent": ", ".join(f"{one['spender']} {one['requests']:,}" for one in row["spent"])}
+            for row in found
+        ]
+        columns = ["resource", "limit", "remaining", "reserved", "reset_at", "paused_until", "spent"]
+        return Answer({"results": found}, table(rows, columns))
+
+    def transfer(self, **options: Any) -> Answer:
+        connection, team = find_connection(options), local_team(options["to"])
+        with acting_as(Actor.cli()):
+            user = local_principal(connection.team).user
+            both = Principal(user, {connection.team_id: Role.OWNER, team.pk: Role.OWNER})
+            transfer.transfer(both, connection, team, share_back=options["share_back"])
+        return Answer(
+            {"connection": connection.name, "team": team.name},
+            f"{connection.name} belongs to {team.name} now.",
+        )
 
     def delete(self, **options: Any) -> Answer:
         connection = find_connection(options)

@@ -12,7 +12,7 @@ from opssight.core.command import Answer, OpsCommand, table, typed
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import NotFound
 from opssight.core.ids import as_uuid
-from repos import selectors, webhooks
+from repos import receiving, selectors
 from repos.management.finding import principal_of
 from repos.models import Delivery
 
@@ -41,7 +41,7 @@ class Command(OpsCommand):
     def show(self, **options: Any) -> Answer:
         delivery = _find_delivery(options)
         try:
-            body: str | None = webhooks.body_of(delivery).decode("utf-8", "replace")
+            body: str | None = receiving.body_of(delivery).decode("utf-8", "replace")
         except NotFound:
             body = None
         document = {**delivery_row(delivery), "headers": delivery.headers, "body": body}
@@ -49,7 +49,7 @@ class Command(OpsCommand):
 
     def replay(self, **options: Any) -> Answer:
         with acting_as(Actor.cli()):
-            again = webhooks.replay(principal_of(options), _find_delivery(options))
+            again = receiving.replay(principal_of(options), _find_delivery(options))
         failed = [again.sentence] if again.verdict == Delivery.Verdict.ERROR else []
         return Answer(delivery_row(again), f"Replayed as {again.pk}: {again.verdict}.", failed)
 

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from opssight.accounts.local import add_team_argument, local_principal, local_team
 from opssight.audit.actor import Actor, acting_as
 from opssight.core.command import Answer, OpsCommand, table
-from repos import selectors, webhooks
+from repos import hooks, selectors, sources, webhooks
 from repos.management.commands.repo import find_repository
 from repos.management.finding import find, principal_of, secret_from
 from repos.models import Webhook
@@ -20,7 +20,7 @@ _ALSO = {"generic": "plain", "hmac": "plain"}
 
 
 class Command(OpsCommand):
-    help = "Add, list, test and delete webhooks that receive deliveries."
+    help = "Add, list, test, limit and delete webhooks that receive deliveries."
 
     def arguments(self, parser: CommandParser) -> None:
         commands = self.subcommands(parser)
@@ -36,9 +36,16 @@ class Command(OpsCommand):
         rows = self.subcommand(commands, "list", self.list, "List webhooks.")
         test = self.subcommand(commands, "test", self.test, "Send a signed test delivery through it.")
         delete = self.subcommand(commands, "delete", self.delete, "Delete a webhook and its deliveries.")
-        for command in (test, delete):
+        allowed = self.subcommand(
+            commands, "sources", self.sources, "Show or set the networks that deliveries may come from."
+        )
+        choice = allowed.add_mutually_exclusive_group()
+        choice.add_argument("--allow", action="append", metavar="NETWORK", help="Only these; repeatable.")
+        choice.add_argument("--published", action="store_true", help="Those that the sender publishes.")
+        choice.add_argument("--anywhere", action="store_true", help="Take deliveries from anywhere.")
+        for command in (test, delete, allowed):
             command.add_argument("hook", help="The webhook's id or name.")
-        for command in (add, rows, test, delete):
+        for command in (add, rows, test, delete, allowed):
             add_team_argument(command)
 
     def add(self, **options: Any) -> Answer:
@@ -72,12 +79,25 @@ class Command(OpsCommand):
         sentence = f"It answers {received.status}: {received.sentence}"
         return Answer(document, sentence) if ok else Answer(document, failed=[sentence])
 
+    def sources(self, **options: Any) -> Answer:
+        hook, principal = _find_hook(options), principal_of(options)
+        wanted: list[str] | None = options["allow"] or ([] if options["anywhere"] else None)
+        if options["published"]:
+            wanted = sources.published(hook.scheme)
+        if wanted is not None:
+            with acting_as(Actor.cli()):
+                webhooks.update_hook(principal, hook, allowed_sources=wanted)
+        found = hook.allowed_sources
+        return Answer({"id": hook.pk, "allowed_sources": found}, "\n".join(found) or "From anywhere.")
+
     def delete(self, **options: Any) -> Answer:
         hook = _find_hook(options)
         document = {"deleted": hook.pk}
         with acting_as(Actor.cli()):
+            stays = hooks.remove_there(hook)
             webhooks.delete_hook(principal_of(options), hook)
-        return Answer(document, f"{hook.name} is deleted; its address answers 404 now.")
+        there = f" It may still be registered at the provider. {stays}" if stays else ""
+        return Answer(document, f"{hook.name} is deleted; its address answers 404 now.{there}")
 
 
 def hook_row(hook: Webhook) -> dict[str, Any]:
@@ -87,6 +107,7 @@ def hook_row(hook: Webhook) -> dict[str, Any]:
         "provider": hook.scheme,
         "repository": hook.repository.full_name if hook.repository else None,
         "state": hook.state,
+        "registered": hook.remote_state if hook.managed else None,
         "path": hook.path,
         "url": webhooks.url_of(hook),
         "last_delivery_at": hook.last_delivery_at,

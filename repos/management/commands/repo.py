@@ -12,9 +12,11 @@ from opssight.core.command import Answer, OpsCommand, table, typed
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import InvalidInput
 from opssight.core.words import count
-from repos import inventory, selectors
-from repos.inventory import Found
+from opssight.web.formats import format_ago
+from repos import discovery, inventory, selectors
+from repos.discovery import Found
 from repos.management.commands.connection import find_connection
+from repos.management.filtering import add_filter_arguments, filters_of
 from repos.management.finding import find, principal_of
 from repos.models import Repository
 
@@ -30,6 +32,10 @@ class Command(OpsCommand):
             command.add_argument("connection", help="The connection's name or id.")
         take.add_argument("names", nargs="*", metavar="NAME", help="Full names or ids that discover shows.")
         take.add_argument("--all", action="store_true", help="Everything that can be used.")
+        take.add_argument("--match", action="store_true", help="All that fit the filters and can be used.")
+        for command in (discover, take):
+            add_filter_arguments(command)
+            command.add_argument("--again", action="store_true", help="Use no list of the last 5 minutes.")
         refresh = self.subcommand(commands, "refresh", self.refresh, "Ask a connection again what is there.")
         refresh.add_argument("connection", help="The connection's name or id.")
         rows = self.subcommand(commands, "list", self.list, "List the inventory.")
@@ -42,26 +48,52 @@ class Command(OpsCommand):
             add_team_argument(command)
 
     def discover(self, **options: Any) -> Answer:
-        found = inventory.discover(find_connection(options))
-        rows = [found_row(one) for one in found]
-        text = table(rows, ["full_name", "default_branch", "imported", "usable", "reason"])
-        return Answer({"results": rows}, text if rows else "The connection sees no repository.")
+        chosen, connection = filters_of(options), find_connection(options)
+        listing = discovery.latest(connection, again=options["again"])
+        rows = [found_row(one) for one in listing.fitting(chosen)]
+        self.progress(f"As of {format_ago(listing.found_at)}.")
+        for sentence in listing.failed:
+            self.progress(f"Not everything could be listed. {sentence}")
+        document = {
+            "found_at": listing.found_at,
+            "failed": list(listing.failed),
+            "total": len(listing.found),
+            "results": rows,
+        }
+        if not rows:
+            nothing = "Nothing fits." if listing.found else "The connection sees no repository."
+            return Answer(document, nothing)
+        return Answer(document, table(rows, ["full_name", "default_branch", "imported", "usable", "reason"]))
 
     def import_(self, **options: Any) -> Answer:
-        if options["all"] == bool(options["names"]):
-            raise InvalidInput("Name the repositories to import, or give --all.")
+        fits = filters_of(options)
+        if bool(options["all"]) + bool(options["match"]) + bool(options["names"]) != 1:
+            raise InvalidInput("Name the repositories to import, or give --all, or --match with filters.")
+        if bool(fits.as_json()) != options["match"]:
+            raise InvalidInput("Filters and --match belong together: give both or none.")
         connection = find_connection(options)
-        found = inventory.discover(connection)
-        chosen = None if options["all"] else _ids(found, options["names"])
+        listing = discovery.latest(connection, again=options["again"])
+        chosen = None if options["all"] else discovery.named(listing, options["names"])
+        if options["match"]:
+            chosen = [one.remote.external_id for one in listing.fitting(fits) if one.remote.usable]
         with acting_as(Actor.cli()):
-            imported = inventory.import_repositories(principal_of(options), connection, chosen, found=found)
+            imported = inventory.import_repositories(
+                principal_of(options), connection, chosen, found=listing.found
+            )
         rows = [repository_row(row) for row in imported]
         text = f"{count(len(rows), 'repository', 'repositories')} imported from {connection.name}."
         return Answer({"results": rows}, text)
 
     def refresh(self, **options: Any) -> Answer:
         done = inventory.refresh(find_connection(options))
-        document = {"seen": done.seen, "renamed": done.renamed, "lost": done.lost, "back": done.back}
+        document = {
+            "seen": done.seen,
+            "renamed": done.renamed,
+            "lost": done.lost,
+            "back": done.back,
+            "imported": done.imported,
+            "failed": done.failed,
+        }
         return Answer(document, done.sentence)
 
     def list(self, **options: Any) -> Answer:
@@ -101,16 +133,3 @@ def repository_row(row: Repository) -> dict[str, Any]:
 def find_repository(options: dict[str, Any], wanted: str) -> Repository:
     rows = selectors.repositories(principal_of(options), state="all")
     return find(rows, wanted, "full_name", "repository", "opssight repo list")
-
-
-def _ids(found: list[Found], names: list[str]) -> list[str]:
-    """External ids of what is named by id or full name. InvalidInput names what is not there."""
-    ids = []
-    for name in names:
-        mine = [f.remote.external_id for f in found if name in (f.remote.full_name, f.remote.external_id)]
-        if not mine:
-            raise InvalidInput(
-                f"The connection does not see {name!r}. opssight repo discover shows what it sees."
-            )
-        ids += mine
-    return ids

@@ -6,18 +6,18 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from opssight.core.errors import AuthFailure, InvalidInput, NotFound, PermanentFailure
 from repos.git.remote import PasswordCredential, Remote
 from repos.providers.base import Options
 from repos.providers.bitbucket import reading
-from repos.providers.forge import Forge
+from repos.providers.forge import Forge, Person
 from repos.providers.http import Api, Params
 from repos.providers.oauth import OAuth
-from repos.providers.signatures import text_of
-from repos.providers.types import Context, Field, Identity
+from repos.providers.signatures import text_of, verified
+from repos.providers.types import Context, Field, Identity, Need
 from repos.providers.wire import Dialect, FixedToken
 
 GIT = "https://bitbucket.org"
@@ -68,6 +68,15 @@ class CloudApi(Forge):
     )
 
     public = GIT
+    asks: ClassVar[Mapping[Need, str]] = {
+        Need.READ: "read:repository:bitbucket",
+        Need.WRITE: "write:repository:bitbucket",
+        Need.PULL_REQUESTS: "write:pullrequest:bitbucket",
+        Need.STATUSES: "read:repository:bitbucket",
+        Need.HOOKS: "write:webhook:bitbucket",
+        Need.CREATE: "admin:repository:bitbucket",
+    }
+    credentials_page = "https://id.atlassian.com/manage-profile/security/api-tokens"
     oauth = OAuth(
         authorize="/site/oauth2/authorize",
         token="/site/oauth2/access_token",  # noqa: S106 - a path
@@ -118,6 +127,16 @@ class CloudApi(Forge):
         detail = text_of(user.get("display_name"), 100)
         return self._identity(account, "" if detail == account else detail, headers)
 
+    def person(self) -> Person:
+        user = reading.object_of(self._api.get("user"), "an account")
+        name, login = text_of(user.get("display_name"), 150), text_of(user.get("nickname"), 100)
+        uuid = text_of(user.get("uuid"), 60)
+        if not uuid:
+            raise PermanentFailure("Bitbucket does not say whose token this is.")
+        found = list(self._every("user/emails", {}))
+        emails = verified(found, "is_confirmed", "is_primary")
+        return Person(uuid, login or name, name, emails)
+
     def remote(self, external_id: str, full_name: str) -> Remote:
         """An address made from the name: what the server calls its address is not used."""
         name = "x-bitbucket-api-token-auth" if self._email else "x-token-auth"
@@ -150,14 +169,19 @@ class CloudApi(Forge):
         )
 
     def _workspaces(self) -> list[str]:
-        """The workspaces as they stand in paths; lists across workspaces were removed in April 2026."""
+        """The workspaces as they stand in paths."""
+        return list(self._named_workspaces())
+
+    def _named_workspaces(self) -> dict[str, str]:
+        """What people call them, by path; lists across workspaces were removed in April 2026."""
         if named := self.options["workspaces"]:
-            return [quote(name, safe="") for name in named]
+            return {quote(name, safe=""): name for name in named}
         try:
             rows = list(self._every("user/workspaces", {}))
         except PermanentFailure as failure:
             raise PermanentFailure(f"{failure.sentence} {_HINT}") from None
-        return [braced(uuid) for uuid in dict.fromkeys(map(reading.workspace, rows)) if uuid]
+        found = {reading.workspace(row): reading.workspace_name(row) for row in rows}
+        return {braced(uuid): name or uuid for uuid, name in found.items() if uuid}
 
     def _path(self, external_id: str, *more: str | int) -> str:
         """The path of a repository, or of something in it. NotFound for what is no id of one."""

@@ -13,7 +13,18 @@ from repos.providers.bitbucket import reading
 from repos.providers.bitbucket.api import PAGE, CloudApi, braced
 from repos.providers.forge import Check, CheckState, HookSpec, Pipeline, RemoteHook
 
-_EVENTS = ["repo:push"]
+_EVENTS = frozenset(
+    {
+        "repo:push",
+        "repo:updated",
+        "repo:commit_status_created",
+        "repo:commit_status_updated",
+        "pullrequest:created",
+        "pullrequest:updated",
+        "pullrequest:fulfilled",
+        "pullrequest:rejected",
+    }
+)
 _STATES = {
     CheckState.PENDING: "INPROGRESS",
     CheckState.SUCCESS: "SUCCESSFUL",
@@ -23,6 +34,8 @@ _STATES = {
 
 
 class CloudBuilds(CloudApi):
+    hook_events = _EVENTS
+
     def set_check(self, external_id: str, oid: str, check: Check) -> None:
         body = {
             "key": reading.check_key(check.name),
@@ -84,6 +97,6 @@ def _wanted(hook: HookSpec) -> dict[str, Any]:
         "description": "OpsSight",
         "url": hook.url,
         "active": True,
-        "events": _EVENTS,
+        "events": sorted(_EVENTS),
         "secret": hook.secret,
     }

@@ -22,6 +22,17 @@ from repos.providers.types import Capability, PullState
 
 _STATES = {PullState.OPEN: "OPEN", PullState.MERGED: "MERGED", PullState.CLOSED: "DECLINED"}
 _STRATEGIES: Mapping[MergeMethod, str] = {"merge": "no-ff", "squash": "squash", "rebase": "rebase-ff-only"}
+_EVENTS = frozenset(
+    {
+        "repo:refs_changed",
+        "repo:modified",
+        "pr:opened",
+        "pr:modified",
+        "pr:from_ref_updated",
+        "pr:merged",
+        "pr:declined",
+    }
+)
 
 
 class BitbucketDataCenterProvider(DataCenterApi):
@@ -39,6 +50,7 @@ class BitbucketDataCenterProvider(DataCenterApi):
             Capability.HOOKS,
         }
     )
+    hook_events = _EVENTS
 
     # --- pull requests ----------------------------------------------------------------------------
 
@@ -169,7 +181,7 @@ def _wanted(hook: HookSpec) -> dict[str, Any]:
         "name": "OpsSight",
         "url": hook.url,
         "active": True,
-        "events": ["repo:refs_changed"],
+        "events": sorted(_EVENTS),
         "configuration": {"secret": hook.secret},
     }
 

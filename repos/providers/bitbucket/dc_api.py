@@ -16,7 +16,7 @@ from repos.providers.bitbucket.reading import object_of, values
 from repos.providers.forge import Forge
 from repos.providers.http import Api, Params
 from repos.providers.signatures import text_of
-from repos.providers.types import Context, Field, Identity, RemoteRepository
+from repos.providers.types import Context, Field, Identity, Missed, RemoteRepository
 from repos.providers.wire import Dialect, FixedToken
 
 _PAGE = 500
@@ -71,7 +71,7 @@ class DataCenterApi(Forge):
         version = text_of(object_of(data, "a description of itself").get("version"), 40)
         return Identity(account, f"Bitbucket {version}" if version else "")
 
-    def repositories(self) -> Iterator[RemoteRepository]:
+    def repositories(self, missed: Missed | None = None) -> Iterator[RemoteRepository]:
         """One request more for each: lists do not tell the default branch."""
         yield from map(self._described, self._listed({}))
 

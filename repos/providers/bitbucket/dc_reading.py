@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from opssight.core.errors import PermanentFailure
-from repos.providers.bitbucket.reading import full_oid, lines_of, number_of, object_of
+from repos.providers.bitbucket.reading import full_oid, lines_of, link_of, number_of, object_of
 from repos.providers.forge import Pull, RemoteHook
-from repos.providers.signatures import part_of, text_of
+from repos.providers.signatures import flags_of, part_of, text_of
 from repos.providers.types import PullState, RemoteRepository
 
 _PULLS = {"OPEN": PullState.OPEN, "MERGED": PullState.MERGED}  # else declined
@@ -72,7 +72,15 @@ def repository(data: object, default_branch: str) -> RemoteRepository:
         fork=isinstance(about.get("origin"), dict),
         usable=not reason,
         reason=reason,
+        web_url=_web_url(about),
+        data=flags_of(about, "forkable"),
     )
+
+
+def _web_url(about: Mapping[str, Any]) -> str:
+    links = part_of(about, "links").get("self")
+    first = links[0] if isinstance(links, list) and links else None
+    return link_of(text_of(first.get("href"), 2_000)) if isinstance(first, dict) else ""
 
 
 def _reason(about: Mapping[str, Any]) -> str:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from opssight.core.errors import Conflict, InvalidInput
+from opssight.core.errors import Conflict, InvalidInput, NotFound, PermanentFailure, TransientFailure
 from repos.providers.bitbucket import reading
 from repos.providers.bitbucket.api import quoted
 from repos.providers.bitbucket.builds import CloudBuilds
 from repos.providers.bitbucket.pulls import CloudPulls
 from repos.providers.forge import NewRepository, RepositoryChange, Visibility
-from repos.providers.types import Capability, RemoteRepository
+from repos.providers.types import Capability, Missed, RemoteRepository
 
 _FIELDS = (
     "uuid",
@@ -24,6 +24,12 @@ _FIELDS = (
     "size",
     "scm",
     "workspace.uuid",
+    "language",
+    "has_issues",
+    "has_wiki",
+    "fork_policy",
+    "updated_on",
+    "links.html.href",
 )
 _ONE = {"fields": ",".join(_FIELDS)}
 _MANY = {"fields": ",".join(["next", *(f"values.{name}" for name in _FIELDS)])}
@@ -51,9 +57,14 @@ class BitbucketProvider(CloudPulls, CloudBuilds):
         }
     )
 
-    def repositories(self) -> Iterator[RemoteRepository]:
-        for workspace in self._workspaces():
-            yield from map(reading.repository, self._every(f"repositories/{workspace}", _MANY))
+    def repositories(self, missed: Missed | None = None) -> Iterator[RemoteRepository]:
+        for workspace, name in self._named_workspaces().items():
+            try:
+                yield from map(reading.repository, self._every(f"repositories/{workspace}", _MANY))
+            except (NotFound, PermanentFailure, TransientFailure) as failure:
+                if missed is None:
+                    raise
+                missed(f"Workspace {name}: {failure.sentence}")
 
     def repository(self, external_id: str) -> RemoteRepository:
         return reading.repository(self._api.get(self._path(external_id), _ONE))

@@ -17,7 +17,7 @@ from repos.providers.forge import (
     Pull,
     RemoteHook,
 )
-from repos.providers.signatures import part_of, text_of
+from repos.providers.signatures import flags_of, part_of, text_of
 from repos.providers.types import Need, PipelineState, PullState, RemoteRepository
 
 _UUID = re.compile(r"\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE)
@@ -127,6 +127,11 @@ def workspace(row: object) -> str:
     return uuid_of(part_of(row, "workspace").get("uuid")) if isinstance(row, dict) else ""
 
 
+def workspace_name(row: object) -> str:
+    about = part_of(row, "workspace") if isinstance(row, dict) else {}
+    return text_of(about.get("slug"), 100) or text_of(about.get("name"), 100)
+
+
 def repository_id(data: Mapping[str, Any]) -> str:
     """The ids of the workspace and of the repository: both keep them when they are renamed. Or ""."""
     workspace = uuid_of(part_of(data, "workspace").get("uuid"))
@@ -151,7 +156,23 @@ def repository(data: object) -> RemoteRepository:
         size_bytes=number_of(about.get("size")),
         usable=git,
         reason="" if git else "This is not a git repository. Convert it at Bitbucket.",
+        language=text_of(about.get("language"), 60),
+        web_url=link_of(web_address(about)),
+        data=_data(about),
     )
+
+
+def _data(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Bitbucket tells the last change of any kind, not the last push."""
+    found = flags_of(about, "has_issues", "has_wiki")
+    policy, active = text_of(about.get("fork_policy"), 40), time_of(about.get("updated_on"))
+    found |= {"fork_policy": policy} if policy else {}
+    return found | ({"active_at": active.isoformat()} if active else {})
+
+
+def link_of(url: str) -> str:
+    """An address that a page may link to, or ""."""
+    return url if url.startswith(("https://", "http://")) else ""
 
 
 # --- pull requests --------------------------------------------------------------------------------

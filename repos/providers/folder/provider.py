@@ -14,7 +14,7 @@ from repos.providers.base import Options, Provider
 from repos.providers.errors import FolderMissing, FolderNotAllowed, NotOfThisConnection
 from repos.providers.folder.reach import leads_out
 from repos.providers.folder.walk import find_repositories
-from repos.providers.types import Capability, Context, Field, Identity, RemoteRepository
+from repos.providers.types import Capability, Context, Field, Identity, Missed, RemoteRepository
 
 _LONGEST = 380  # characters of a path that is used as an id
 
@@ -53,7 +53,7 @@ class FolderProvider(Provider):
         self._check_root()
         return Identity(str(self.root), "a folder on this machine")
 
-    def repositories(self) -> Iterator[RemoteRepository]:
+    def repositories(self, missed: Missed | None = None) -> Iterator[RemoteRepository]:
         self._check_root()
         for path in find_repositories(self.root):
             yield self._describe(path)

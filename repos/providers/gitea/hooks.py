@@ -11,7 +11,9 @@ from repos.providers.gitea import reading
 from repos.providers.gitea.api import counted, segment
 from repos.providers.http import Api
 
-_EVENTS = ["push", "delete"]  # a deleted branch sends no push
+EVENTS = frozenset({"push", "delete"})  # a deleted branch sends no push
+# servers leave out what they do not know
+_ALSO = frozenset({"repository", "pull_request", "workflow_run"})
 
 
 def every(api: Api, path: str) -> list[RemoteHook]:
@@ -31,10 +33,15 @@ def delete(api: Api, path: str, hook_id: str) -> None:
         api.send("DELETE", f"{path}/hooks/{segment(hook_id)}")
 
 
+def test(api: Api, path: str, hook_id: str) -> None:
+    """A push is sent that moves nothing."""
+    api.send("POST", f"{path}/hooks/{segment(hook_id)}/tests")
+
+
 def _body(spec: HookSpec) -> dict[str, Any]:
     """The events too when it is changed: without them a server falls back to pushes alone."""
     return {
         "config": {"url": spec.url, "content_type": "json", "secret": spec.secret},
-        "events": _EVENTS,
+        "events": sorted(EVENTS | _ALSO),
         "active": True,
     }

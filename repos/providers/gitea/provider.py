@@ -18,6 +18,7 @@ from repos.providers.forge import (
     MergeMethod,
     NewPull,
     NewRepository,
+    Person,
     Pipeline,
     Pull,
     PullChange,
@@ -39,8 +40,17 @@ from repos.providers.gitea.api import (
 )
 from repos.providers.http import Api, Params
 from repos.providers.oauth import OAuth
-from repos.providers.signatures import text_of
-from repos.providers.types import Capability, Context, Field, Identity, PullState, RemoteRepository
+from repos.providers.signatures import text_of, verified
+from repos.providers.types import (
+    Capability,
+    Context,
+    Field,
+    Identity,
+    Missed,
+    Need,
+    PullState,
+    RemoteRepository,
+)
 from repos.providers.wire import FixedToken
 
 _PAGES: Params = {"page": 1, "limit": MOST_ITEMS}
@@ -52,6 +62,11 @@ class GiteaProvider(Forge):
     kind = "gitea"
     label = "Gitea or Forgejo"
     mark = "GT"
+    asks = dict.fromkeys(Need, "write:repository") | {
+        Need.READ: "read:repository",
+        Need.CREATE: "write:user",
+    }
+    credentials_page = "/user/settings/applications"
     # Gitea before 1.23 knows no scopes for OAuth and gives all that the account may do
     oauth = OAuth(
         "/login/oauth/authorize",
@@ -74,7 +89,8 @@ class GiteaProvider(Forge):
             "read:user. To look and fetch only, read:repository and read:user are enough.",
         ),
     )
-    capabilities = frozenset(Capability) - {Capability.RATE_LIMITS}
+    capabilities = frozenset(Capability) - {Capability.RATE_LIMITS, Capability.REDELIVERY}
+    hook_events = hooks.EVENTS
 
     def __init__(self, options: Options, secrets: Mapping[str, str], context: Context) -> None:
         super().__init__(options, secrets, context)
@@ -96,7 +112,13 @@ class GiteaProvider(Forge):
         login = self._login()
         return Identity(account=login, detail=f"{self._version()} at {urlsplit(self._base).netloc}")
 
-    def repositories(self) -> Iterator[RemoteRepository]:
+    def person(self) -> Person:
+        user = self._who()
+        found = list(self._api.every("user/emails"))
+        name = text_of(user.get("full_name"), 150)
+        return Person(reading.id_of(user, "a user"), self._login(), name, verified(found))
+
+    def repositories(self, missed: Missed | None = None) -> Iterator[RemoteRepository]:
         return self._listed("user/repos", _PAGES)
 
     def repository(self, external_id: str) -> RemoteRepository:
@@ -236,6 +258,9 @@ class GiteaProvider(Forge):
 
     def delete_hook(self, external_id: str, hook_id: str) -> None:
         hooks.delete(self._api, self._path(external_id), hook_id)
+
+    def test_hook(self, external_id: str, hook_id: str) -> None:
+        hooks.test(self._api, self._path(external_id), hook_id)
 
 
 def _part(page: Any, within: str) -> Any:

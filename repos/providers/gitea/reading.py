@@ -10,12 +10,23 @@ from typing import Any, Literal
 
 from repos.providers.forge import Check, CheckState, Pipeline, Pull, RemoteHook
 from repos.providers.gitea.api import is_full_name, object_of, odd
-from repos.providers.signatures import part_of, text_of
+from repos.providers.signatures import flags_of, flags_within, part_of, text_of
 from repos.providers.types import PipelineState, PullState, RemoteRepository
 
 _DRAFT = re.compile(r"\s*(?:wip:|\[wip\])\s*", re.IGNORECASE)  # what servers take for one by default
 _LONGEST = 65_536  # characters of a pull request's text
 _OWN_HOOKS = ("gitea", "forgejo", "gogs")
+_FLAGS = (
+    "has_issues",
+    "has_wiki",
+    "has_pull_requests",
+    "has_projects",
+    "has_releases",
+    "has_packages",
+    "has_actions",
+    "template",
+    "mirror",
+)
 _CHECKS = {
     "pending": CheckState.PENDING,
     "success": CheckState.SUCCESS,
@@ -66,7 +77,17 @@ def repository(data: object) -> RemoteRepository:
         topics=tuple(text for one in list_of(item.get("topics")) if (text := text_of(one, 60))),
         usable=not reason,
         reason=reason,
+        language=text_of(item.get("language"), 60),
+        web_url=url_of(item.get("html_url")),
+        data=_data(item),
     )
+
+
+def _data(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The server tells the last change of any kind, not the last push."""
+    active = moment(item.get("updated_at"))
+    found = flags_of(item, *_FLAGS) | flags_within(item, "permissions")
+    return found | ({"active_at": active.isoformat()} if active else {})
 
 
 def _unusable(item: Mapping[str, Any]) -> str:

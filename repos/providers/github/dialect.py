@@ -19,11 +19,13 @@ def dialect(label: str) -> Dialect:
         label=label,
         authorize=lambda token: {"Authorization": f"Bearer {token}"},
         headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
+        keeps=("x-github-sso",),
         budget=budget,
         resource=lambda url: "graphql" if url.endswith("/graphql") else "core",
         waits=waits,
         said=said,
         refusal=refusal,
+        blocked=blocked,
     )
 
 
@@ -69,8 +71,8 @@ def _detail(error: Any) -> str:
     return text_of(error.get("message")) or (f"{field}: {code.replace('_', ' ')}." if field and code else "")
 
 
-def refusal(headers: Mapping[str, str], message: str) -> str:
-    """A sentence for each way in which an organization or a token's permissions block us."""
+def blocked(headers: Mapping[str, str], message: str) -> str:
+    """A sentence for each way in which the rules of an organization keep us out."""
     words = message.lower()
     found = _ORGANIZATION.search(message)
     who = f"The organization {found[1]}" if found else "The organization"
@@ -85,13 +87,18 @@ def refusal(headers: Mapping[str, str], message: str) -> str:
         return f"{who} has not approved this application. Ask its owner to approve it, or enter a token."
     if "forbids access via" in words:
         return f"{who} refuses this kind of token. Enter a token of a kind that it allows."
-    if "not accessible by" in words:
-        needed = text_of(headers.get("x-accepted-github-permissions"), 100)
-        if "checks=" in needed:
-            return "Fine-grained tokens cannot read check runs of GitHub. Enter a classic token for that."
-        more = f" ({needed})" if needed else ""
-        return f"The token lacks a permission that this needs{more}. Add it to the token at GitHub."
     return ""
+
+
+def refusal(headers: Mapping[str, str], message: str) -> str:
+    """A sentence for a permission that the token lacks."""
+    if "not accessible by" not in message.lower():
+        return ""
+    needed = text_of(headers.get("x-accepted-github-permissions"), 100)
+    if "checks=" in needed:
+        return "Fine-grained tokens cannot read check runs of GitHub. Enter a classic token for that."
+    more = f" ({needed})" if needed else ""
+    return f"The token lacks a permission that this needs{more}. Add it to the token at GitHub."
 
 
 def _number(text: str) -> int | None:

@@ -6,8 +6,8 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from opssight.core.errors import Failure, NotFound, PermanentFailure, RateLimited
-from repos.providers.github.dialect import refusal
+from opssight.core.errors import BlockedByOrganization, Failure, NotFound, PermanentFailure, RateLimited
+from repos.providers.github.dialect import blocked, refusal
 from repos.providers.github.reading import object_of
 from repos.providers.http import Api
 from repos.providers.signatures import text_of
@@ -41,5 +41,7 @@ def _failure(error: Any) -> Failure:
         return RateLimited("GitHub allows no more requests (graphql) for now.", retry_at=until)
     if kind == "NOT_FOUND":
         return NotFound(f"GitHub has nothing there that this connection can see. It says: {message}")
+    if kind == "FORBIDDEN" and (rules := blocked({}, message)):
+        return BlockedByOrganization(rules)
     own = refusal({}, message) if kind == "FORBIDDEN" else ""
     return PermanentFailure(own or f"GitHub does not do this. It says: {message or 'nothing'}")

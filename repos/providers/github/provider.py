@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -16,17 +15,20 @@ from repos.providers.base import Options
 from repos.providers.forge import (
     Check,
     CheckState,
+    FailedDelivery,
     Forge,
     HookSpec,
     MergeMethod,
     NewPull,
     NewRepository,
+    Person,
     Pipeline,
     Pull,
     PullChange,
     RemoteHook,
     RepositoryChange,
 )
+from repos.providers.github import app, hooks
 from repos.providers.github.dialect import dialect
 from repos.providers.github.pulls import Pulls
 from repos.providers.github.reading import (
@@ -34,7 +36,6 @@ from repos.providers.github.reading import (
     budgets_of,
     expiry_of,
     hidden_organizations,
-    hook_of,
     is_full_name,
     login_of,
     object_of,
@@ -48,10 +49,18 @@ from repos.providers.github.reading import (
 from repos.providers.http import Api, Params
 from repos.providers.oauth import OAuth
 from repos.providers.signatures import text_of
-from repos.providers.types import Capability, Context, Field, Identity, PullState, RemoteRepository
+from repos.providers.types import (
+    Capability,
+    Context,
+    Field,
+    Identity,
+    Missed,
+    Need,
+    PullState,
+    RemoteRepository,
+)
 from repos.providers.wire import Budget, FixedToken
 
-_EVENTS = ["push"]  # also sent when a branch or tag is made or deleted
 _LONGEST_DESCRIPTION = 140  # of a commit status
 _GRAVITY = (CheckState.SUCCESS, CheckState.PENDING, CheckState.ERROR, CheckState.FAILURE)
 
@@ -77,7 +86,11 @@ class GitHubProvider(Forge):
         ),
     )
     capabilities = frozenset(Capability)
+    hook_events = hooks.EVENTS
+    delivery_header = "x-github-delivery"
     public = "https://github.com"
+    asks = dict.fromkeys(Need, "repo")
+    credentials_page = "/settings/tokens/new?description=OpsSight&scopes=repo,workflow,read:org"
     # without `workflow` a push that touches .github/workflows is refused
     oauth = OAuth("/login/oauth/authorize", "/login/oauth/access_token", ("repo", "workflow", "read:org"))
 
@@ -95,6 +108,8 @@ class GitHubProvider(Forge):
         return frozenset({self._server.git, self._server.api.removesuffix("/api/v3")})
 
     def identity(self) -> Identity:
+        if self.context.installation:
+            return self._identity_of_installation()
         user, headers = self._api.get_with_headers("/user")
         item = object_of(user, "an account")
         login = login_of(item)
@@ -111,8 +126,17 @@ class GitHubProvider(Forge):
             expires_at=expiry_of(headers),
         )
 
-    def repositories(self) -> Iterator[RemoteRepository]:
+    def _identity_of_installation(self) -> Identity:
+        """An installation is nobody; what it sees proves it."""
+        self._api.get("/installation/repositories", {"per_page": 1})
+        return Identity(self.context.installation, f"installed at {self._server.git.partition('://')[2]}")
+
+    def person(self) -> Person:
+        return app.person_of(self._api)
+
+    def repositories(self, missed: Missed | None = None) -> Iterator[RemoteRepository]:
         """The oldest first: what is new then changes the last page only, and the others cost nothing."""
+        self._api.kept.clear()
         params: Params = {
             "affiliation": "owner,collaborator,organization_member",
             "sort": "created",
@@ -120,11 +144,14 @@ class GitHubProvider(Forge):
             "per_page": 100,
         }
         seen: set[str] = set()
-        for item in self._api.every("/user/repos", params):
+        own = not self.context.installation
+        for item in self._api.every("/user/repos", params) if own else app.listed(self._api):
             found = repository_of(item)
             if found.external_id not in seen:  # what is made or deleted meanwhile moves the pages
                 seen.add(found.external_id)
                 yield found
+        if missed and (hidden := hidden_organizations(self._api.kept)):
+            missed(f"{_hiding(hidden)}.")
 
     def repository(self, external_id: str) -> RemoteRepository:
         return repository_of(self._api.get(_path(external_id)))
@@ -147,7 +174,7 @@ class GitHubProvider(Forge):
 
     def create_repository(self, new: NewRepository) -> RemoteRepository:
         path = "/user/repos"
-        if new.owner and new.owner.lower() != self._login().lower():
+        if new.owner and (self.context.installation or new.owner.lower() != self._login().lower()):
             path = f"/orgs/{quote(new.owner, safe='')}/repos"
         elif new.visibility == "internal":
             raise InvalidInput("Only an organization of an enterprise can have internal repositories.")
@@ -252,19 +279,25 @@ class GitHubProvider(Forge):
     # --- webhooks and limits ----------------------------------------------------------------------
 
     def hooks(self, external_id: str) -> list[RemoteHook]:
-        found = self._api.every(f"{_path(external_id)}/hooks", {"per_page": 100})
-        return [hook_of(item) for item in found]
+        return hooks.every(self._api, _path(external_id))
 
     def create_hook(self, external_id: str, hook: HookSpec) -> RemoteHook:
-        body = {"name": "web", **_hook_body(hook)}
-        return hook_of(self._api.send("POST", f"{_path(external_id)}/hooks", body))
+        return hooks.create(self._api, _path(external_id), hook)
 
     def update_hook(self, external_id: str, hook_id: str, hook: HookSpec) -> RemoteHook:
-        return hook_of(self._api.send("PATCH", _hook_path(external_id, hook_id), _hook_body(hook)))
+        return hooks.update(self._api, _path(external_id), hook_id, hook)
 
     def delete_hook(self, external_id: str, hook_id: str) -> None:
-        with suppress(NotFound):
-            self._api.send("DELETE", _hook_path(external_id, hook_id))
+        hooks.delete(self._api, _path(external_id), hook_id)
+
+    def test_hook(self, external_id: str, hook_id: str) -> None:
+        hooks.test(self._api, _path(external_id), hook_id)
+
+    def failed_deliveries(self, external_id: str, hook_id: str, since: dt.datetime) -> list[FailedDelivery]:
+        return hooks.failed(self._api, _path(external_id), hook_id, since)
+
+    def redeliver(self, external_id: str, hook_id: str, attempt_id: str) -> None:
+        hooks.redeliver(self._api, _path(external_id), hook_id, attempt_id)
 
     def budgets(self) -> list[Budget]:
         try:
@@ -280,6 +313,11 @@ class _Server:
     git: str
     api: str
     graphql: str
+
+
+def api_of(url: str) -> str:
+    """Where the REST API of an instance is; `url` is "" for github.com."""
+    return _server(url).api
 
 
 def _server(url: str) -> _Server:
@@ -306,10 +344,12 @@ def _server(url: str) -> _Server:
 def _detail(name: str, server: str, hidden: int) -> str:
     where = server.partition("://")[2]
     words = f"{name} at {where}" if name else where
-    if not hidden:
-        return words
+    return f"{words}; {_hiding(hidden)}" if hidden else words
+
+
+def _hiding(hidden: int) -> str:
     organizations = count(hidden, "organization hides its", "organizations hide their")
-    return f"{words}; {organizations} repositories until the token is authorized for single sign-on"
+    return f"{organizations} repositories until the token is authorized for single sign-on"
 
 
 def _id(external_id: str) -> str:
@@ -321,12 +361,3 @@ def _id(external_id: str) -> str:
 
 def _path(external_id: str) -> str:
     return f"/repositories/{_id(external_id)}"
-
-
-def _hook_path(external_id: str, hook_id: str) -> str:
-    return f"{_path(external_id)}/hooks/{quote(hook_id, safe='')}"
-
-
-def _hook_body(hook: HookSpec) -> dict[str, Any]:
-    config = {"url": hook.url, "secret": hook.secret, "content_type": "json", "insecure_ssl": "0"}
-    return {"active": True, "events": _EVENTS, "config": config}

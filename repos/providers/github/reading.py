@@ -11,13 +11,22 @@ from typing import Any, Literal
 from opssight.core.errors import PermanentFailure
 from repos.providers.forge import Check, CheckState, Pipeline, Pull, RemoteHook
 from repos.providers.github.dialect import budget_of
-from repos.providers.signatures import part_of, text_of
+from repos.providers.signatures import flags_of, flags_within, part_of, text_of
 from repos.providers.types import Need, PipelineState, PullState, RemoteRepository
 from repos.providers.wire import Budget
 
 _NAME = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9_.-]{1,100}"
 _FULL_NAME = re.compile(f"{_NAME}/{_NAME}")
 _LONGEST = 65_536  # characters of a pull request's text
+_FLAGS = (
+    "has_issues",
+    "has_projects",
+    "has_wiki",
+    "has_pages",
+    "has_discussions",
+    "allow_forking",
+    "is_template",
+)
 
 Visible = Literal["unknown", "public", "internal", "private"]
 _VISIBLE: dict[str, Visible] = {"public": "public", "internal": "internal", "private": "private"}
@@ -81,6 +90,9 @@ def repository_of(data: Any) -> RemoteRepository:
         pushed_at=time_of(item.get("pushed_at")),
         usable=not disabled,
         reason="GitHub has disabled this repository. Ask its support why." if disabled else "",
+        language=text_of(item.get("language"), 60),
+        web_url=url_of(item.get("html_url")),
+        data=flags_of(item, *_FLAGS) | flags_within(item, "permissions"),
     )
 
 

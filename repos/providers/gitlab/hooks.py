@@ -13,6 +13,8 @@ from repos.providers.gitlab.api import object_of, project_path
 from repos.providers.gitlab.webhook import signing_token
 from repos.providers.http import Api
 
+EVENTS = frozenset({"push", "tag_push", "merge_requests", "pipeline"})
+
 
 def every(api: Api, external_id: str) -> list[RemoteHook]:
     return [reading.hook(data) for data in api.every(_hooks(external_id), {"per_page": 100})]
@@ -30,7 +32,7 @@ def update(api: Api, external_id: str, hook_id: str, spec: HookSpec) -> RemoteHo
     if hook.active:
         return hook
     with suppress(Failure):  # a delivery that arrives is what makes a disabled webhook active again
-        api.send("POST", f"{path}/test/push_events")
+        test(api, external_id, hook_id)
     return reading.hook(api.get(path))
 
 
@@ -39,12 +41,16 @@ def delete(api: Api, external_id: str, hook_id: str) -> None:
         api.send("DELETE", _hook(external_id, hook_id))
 
 
+def test(api: Api, external_id: str, hook_id: str) -> None:
+    """The last push is sent again. InvalidInput where nothing was pushed yet."""
+    api.send("POST", f"{_hook(external_id, hook_id)}/test/push_events")
+
+
 def _body(spec: HookSpec) -> dict[str, Any]:
     """Both kinds of secret: a server that cannot sign ignores the signing token without a word."""
     return {
         "url": spec.url,
-        "push_events": True,
-        "tag_push_events": True,
+        **{f"{name}_events": True for name in EVENTS},
         "token": spec.secret,
         "signing_token": signing_token(spec.secret),
     }

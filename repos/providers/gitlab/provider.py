@@ -18,6 +18,7 @@ from repos.providers.forge import (
     MergeMethod,
     NewPull,
     NewRepository,
+    Person,
     Pipeline,
     Pull,
     PullChange,
@@ -29,7 +30,16 @@ from repos.providers.gitlab.api import DIALECT, PUBLIC, api_of, base_of, object_
 from repos.providers.http import Api, Params
 from repos.providers.oauth import OAuth
 from repos.providers.signatures import text_of
-from repos.providers.types import Capability, Context, Field, Identity, PullState, RemoteRepository
+from repos.providers.types import (
+    Capability,
+    Context,
+    Field,
+    Identity,
+    Missed,
+    Need,
+    PullState,
+    RemoteRepository,
+)
 from repos.providers.wire import FixedToken
 
 _USER = "oauth2"  # what git is called by; GitLab takes any name with an access token, only this with OAuth
@@ -49,6 +59,8 @@ class GitLabProvider(Forge):
     label = "GitLab"
     mark = "GL"
     public = PUBLIC
+    asks = dict.fromkeys(Need, "api") | {Need.READ: "read_api", Need.WRITE: "write_repository"}
+    credentials_page = "/-/user_settings/personal_access_tokens?name=OpsSight&scopes=api"
     oauth = OAuth("/oauth/authorize", "/oauth/token", ("api", "read_repository", "write_repository"))
     fields = (
         Field("url", "Address", "text", f"Of a GitLab of your own. Left empty, it is {PUBLIC}."),
@@ -79,8 +91,10 @@ class GitLabProvider(Forge):
             Capability.STATUSES,
             Capability.PIPELINES,
             Capability.HOOKS,
+            Capability.HOOK_TESTS,
         }
     )
+    hook_events = hooks.EVENTS
 
     def __init__(self, options: Options, secrets: Mapping[str, str], context: Context) -> None:
         super().__init__(options, secrets, context)
@@ -113,7 +127,13 @@ class GitLabProvider(Forge):
             expires_at=expires_at,
         )
 
-    def repositories(self) -> Iterator[RemoteRepository]:
+    def person(self) -> Person:
+        user = object_of(self._api.get("user"), "a user")
+        login, name = text_of(user.get("username"), 100), text_of(user.get("name"), 150)
+        email = text_of(user.get("email"), 254) if user.get("confirmed_at") else ""
+        return Person(reading.external_id_of(user, "a user"), login, name, (email,) if email else ())
+
+    def repositories(self, missed: Missed | None = None) -> Iterator[RemoteRepository]:
         return self._projects(_ALL)
 
     def repository(self, external_id: str) -> RemoteRepository:
@@ -258,6 +278,9 @@ class GitLabProvider(Forge):
 
     def delete_hook(self, external_id: str, hook_id: str) -> None:
         hooks.delete(self._api, external_id, hook_id)
+
+    def test_hook(self, external_id: str, hook_id: str) -> None:
+        hooks.test(self._api, external_id, hook_id)
 
 
 def _scopes(value: object) -> tuple[str, ...] | None:

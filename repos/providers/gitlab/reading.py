@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from repos.providers.forge import Check, CheckState, Pipeline, Pull, RemoteHook
 from repos.providers.gitlab.api import object_of, odd
-from repos.providers.signatures import part_of, text_of
+from repos.providers.signatures import flags_of, part_of, text_of
 from repos.providers.types import Need, PipelineState, PullState, RemoteRepository
 
 _DRAFT = re.compile(r"(?:\s*(?:\[draft\]|\(draft\)|draft:))+\s*", re.IGNORECASE)
-_VISIBILITIES: dict[str, Literal["public", "internal", "private"]] = {
+VISIBILITIES: dict[str, Literal["public", "internal", "private"]] = {
     "public": "public",
     "internal": "internal",
     "private": "private",
@@ -66,7 +66,7 @@ def repository(data: object) -> RemoteRepository:
         full_name=full_name,
         description=_line(project.get("description"), 1_000),
         default_branch=text_of(project.get("default_branch")),
-        visibility=_VISIBILITIES.get(text_of(project.get("visibility")), "unknown"),
+        visibility=VISIBILITIES.get(text_of(project.get("visibility")), "unknown"),
         archived=project.get("archived") is True,
         fork=bool(part_of(project, "forked_from_project")),
         size_bytes=size if isinstance(size, int) and size >= 0 else None,
@@ -75,7 +75,22 @@ def repository(data: object) -> RemoteRepository:
         reason="Its repository is switched off. Switch it on in GitLab, in the project's settings."
         if without_git
         else "",
+        web_url=url_of(project.get("web_url")),
+        data=_data(project),
     )
+
+
+def _data(project: Mapping[str, Any]) -> dict[str, Any]:
+    """GitLab tells the last activity of any kind, not the last push."""
+    found = flags_of(project, "issues_enabled", "merge_requests_enabled", "wiki_enabled", "packages_enabled")
+    if isinstance(project.get("jobs_enabled"), bool):
+        found["ci_enabled"] = project["jobs_enabled"]
+    granted = part_of(project, "permissions")
+    levels = [part_of(granted, name).get("access_level") for name in ("project_access", "group_access")]
+    if known := [level for level in levels if type(level) is int]:
+        found["access_level"] = max(known)
+    active = moment(project.get("last_activity_at"))
+    return found | ({"active_at": active.isoformat()} if active else {})
 
 
 def is_leaving(data: object) -> bool:
@@ -95,7 +110,7 @@ def pull(data: object) -> Pull:
     merged = text_of(request.get("merge_commit_sha")) or text_of(request.get("squash_commit_sha"))
     return Pull(
         number=number,
-        url=_url(request.get("web_url")),
+        url=url_of(request.get("web_url")),
         state=state,
         title=without_draft(title),
         head=text_of(request.get("source_branch")),
@@ -135,7 +150,7 @@ def _check(name: str, status: Mapping[str, Any]) -> Check:
     # a job that may fail, or that nobody has to start, does not hold a merge request up
     passes = status.get("allow_failure") is True and word in ("failed", "manual")
     state = CheckState.SUCCESS if passes else _CHECK_STATES.get(word, CheckState.PENDING)
-    return Check(name, state, _line(status.get("description"), 400), _url(status.get("target_url")))
+    return Check(name, state, _line(status.get("description"), 400), url_of(status.get("target_url")))
 
 
 def pipeline(data: object) -> Pipeline:
@@ -147,7 +162,7 @@ def pipeline(data: object) -> Pipeline:
         state=_PIPELINE_STATES.get(text_of(run.get("status")), PipelineState.QUEUED),
         ref=text_of(run.get("ref")),
         oid=text_of(run.get("sha")),
-        url=_url(run.get("web_url")),
+        url=url_of(run.get("web_url")),
         created_at=moment(run.get("created_at")),
         started_at=moment(run.get("started_at")),
         finished_at=moment(run.get("finished_at")),
@@ -164,7 +179,7 @@ def hook(data: object) -> RemoteHook:
     ]
     return RemoteHook(
         external_id=external_id_of(given, "a webhook"),
-        url=_url(given.get("url")),
+        url=url_of(given.get("url")),
         active=active,
         events=tuple(sorted(events)),
         disabled="" if active else _HOOK_STATES.get(state, "GitLab does not use it at the moment."),
@@ -201,7 +216,7 @@ def _line(value: object, limit: int) -> str:
     return text_of(" ".join(value.split()), limit) if isinstance(value, str) else ""
 
 
-def _url(value: object) -> str:
+def url_of(value: object) -> str:
     """An address that a page may link to."""
     url = text_of(value, 2_000)
     return url if url.startswith(("https://", "http://")) else ""

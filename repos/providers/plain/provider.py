@@ -7,12 +7,13 @@ from urllib.parse import unquote, urlsplit
 
 from opssight.core.errors import Failure, InvalidInput
 from opssight.core.words import count
+from repos.git import keys
 from repos.git.fetching import look
 from repos.git.remote import PasswordCredential, Remote, SshCredential
 from repos.git.types import RemoteRefs
 from repos.providers.base import Options, Provider
 from repos.providers.errors import NotOfThisConnection
-from repos.providers.types import Capability, Context, Field, Identity, RemoteRepository
+from repos.providers.types import Capability, Context, Field, Identity, Missed, RemoteRepository
 
 _LONGEST = 380  # characters of an address, which is the repository's id
 Problem = tuple[str, str]
@@ -37,7 +38,8 @@ class PlainProvider(Provider):
         ),
         Field("username", "User name", "text", "For https. Many servers accept any name beside a token."),
         Field("password", "Password or token", "secret", "For https."),
-        Field("private_key", "Private key", "secret_lines", "For ssh, without a passphrase."),
+        Field("private_key", "Private key", "secret_lines", "For ssh: ed25519, ecdsa or rsa."),
+        Field("passphrase", "Passphrase", "secret", "Of the private key, when it has one."),
         Field("host_key", "Host keys", "lines", "For ssh: what ssh-keyscan prints for the server."),
     )
     capabilities = frozenset({Capability.WEBHOOKS_IN})
@@ -66,7 +68,7 @@ class PlainProvider(Provider):
             f"{user}@{server}" if user else server, f"{_path(first)} has {count(heads, 'branch', 'branches')}"
         )
 
-    def repositories(self) -> Iterator[RemoteRepository]:
+    def repositories(self, missed: Missed | None = None) -> Iterator[RemoteRepository]:
         for url in self._remotes:
             yield self.repository(url)
 
@@ -110,6 +112,8 @@ class PlainProvider(Provider):
             problems.append(
                 ("private_key", "An ssh address needs a private key. Add one that the server knows.")
             )
+        if self.secrets.get("private_key") and not self.secrets.get("passphrase"):
+            problems += _bad_key(self.secrets["private_key"])
         if ssh and not self._host_keys:
             problems.append(("host_key", _how_to_get_the_host_key(ssh[0])))
         problems += [("host_key", p) for line in self._host_keys if (p := _bad_host_key(line))]
@@ -129,7 +133,8 @@ class PlainProvider(Provider):
 
     def _credential(self, remote: Remote) -> PasswordCredential | SshCredential | None:
         if remote.scheme == "ssh":
-            return SshCredential(self.secrets["private_key"], "\n".join(self._host_keys))
+            hosts = "\n".join(self._host_keys)
+            return SshCredential(self.secrets["private_key"], hosts, self.secrets.get("passphrase", ""))
         password = self.secrets.get("password")
         # a token is enough for most servers, but git always sends a name
         return PasswordCredential(self.options["username"] or "git", password) if password else None
@@ -155,6 +160,15 @@ def _how_to_get_the_host_key(remote: Remote) -> str:
         f"ssh needs the server's host key. Run: ssh-keyscan {port}{remote.host} and enter what it prints, "
         "after comparing it with what the server's owner says."
     )
+
+
+def _bad_key(text: str) -> list[Problem]:
+    """One with a passphrase is opened when it is used: that is slow on purpose."""
+    try:
+        keys.opened(text)
+    except InvalidInput as error:
+        return list(error.problems)
+    return []
 
 
 def _bad_host_key(line: str) -> str:

@@ -40,21 +40,22 @@ def asked(git: Git, remote: Remote, stack: ExitStack) -> tuple[str, dict[str, st
     return command, dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
 
 
-def test_the_key_is_read_from_memory_and_nothing_else_is_tried(git: Git, key: SshCredential) -> None:
+def test_the_key_stays_here_and_nothing_else_is_tried(git: Git, key: SshCredential) -> None:
     remote = Remote.from_url("ssh://git@forge.example:2222/app.git", key)
     before = set(git.home.iterdir())
     with ExitStack() as stack:
         command, options = asked(git, remote, stack)
         assert key.private_key[50:90] not in command
         assert set(git.home.iterdir()) == before
-        path = options["identityfile"]
-        public = subprocess.run(["ssh-keygen", "-y", "-f", path], capture_output=True, check=True).stdout
-        assert public.startswith(b"ssh-ed25519 ")
+        path = options["identityagent"]
+        env = {"SSH_AUTH_SOCK": path, "PATH": os.environ["PATH"]}
+        listed = subprocess.run(["ssh-add", "-L"], env=env, capture_output=True, check=True).stdout
+        assert listed.startswith(b"ssh-ed25519 ")
         assert Path(options["userknownhostsfile"]).read_text().startswith("[forge.example]:2222 ")
-        assert Path(path).stat().st_mode & 0o777 == 0o600
     assert not os.path.exists(path)
+    assert options.get("identityfile", "none") == "none"
     assert options["stricthostkeychecking"] in {"true", "yes"}
-    assert options["identitiesonly"] == options["batchmode"] == "yes"
+    assert options["batchmode"] == "yes"
     assert options["globalknownhostsfile"] == "/dev/null"
     assert options["forwardagent"] == "no"
 
@@ -75,8 +76,8 @@ def test_a_system_without_anonymous_memory(
     before = set(git.home.iterdir())
     with ExitStack() as stack:
         _, options = asked(git, Remote.from_url("ssh://git@forge.example:2222/app.git", key), stack)
-        assert Path(options["identityfile"]).stat().st_mode & 0o777 == 0o600
-        assert Path(options["identityfile"]).read_text().endswith("-----END OPENSSH PRIVATE KEY-----\n")
+        assert Path(options["userknownhostsfile"]).stat().st_mode & 0o777 == 0o600
+        assert Path(options["userknownhostsfile"]).read_text() == "[forge.example]:2222 ssh-ed25519 AAAA\n"
     assert set(git.home.iterdir()) == before
 
 

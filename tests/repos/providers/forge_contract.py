@@ -8,55 +8,35 @@ left out.
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from opssight.core.errors import AuthFailure, Conflict, Failure, InvalidInput, NotFound, PermanentFailure
-from repos.git.remote import PasswordCredential, Remote
 from repos.providers.forge import (
     Check,
     CheckState,
-    Forge,
-    HookSpec,
     NewPull,
     NewRepository,
     NotOffered,
     PullChange,
     RepositoryChange,
 )
-from repos.providers.registry import scheme_named
-from repos.providers.types import Capability, Need, PullState
-from tests.forges.standin import Reply, StandIn
+from repos.providers.types import Capability, Need, PipelineState, PullState
+from tests.forges.standin import Reply
 from tests.repos.git.work import git as plain_git
-from tests.repos.providers.contract import Case, assert_no_secret
+from tests.repos.providers.forge_case import ForgeCase, site_of, with_branch
+from tests.repos.providers.hook_contract import (
+    a_push_sends_what_the_scheme_accepts,
+    hooks_are_made_mended_and_removed,
+    sends_a_test_when_asked,
+    sends_again_what_did_not_arrive,
+)
 
-
-@dataclass(frozen=True)
-class ForgeCase(Case):
-    """`with_token(value)` gives the same case with another token; `scheme` verifies its webhooks.
-
-    `limited` makes the next answer one that says that the limit is over; `odd` is a path of the API that
-    `identity()` or `repositories()` asks for.
-    """
-
-    forge: StandIn
-    with_token: Callable[[str], Case]
-    scheme: str
-    limited: Callable[[], Reply]
-
-    def forge_client(self) -> Forge:
-        client = self.client()
-        assert isinstance(client, Forge)
-        return client
-
-    def id_of(self, full_name: str) -> str:
-        [found] = [one for one in self.client().repositories() if one.full_name == full_name]
-        return found.external_id
+__all__ = ["EXERCISED", "FORGE_CONTRACT", "NEEDED", "ForgeCase", "offered"]
 
 
 def tells_who_and_what_it_may(case: ForgeCase) -> None:
@@ -120,9 +100,8 @@ def sends_no_token_elsewhere(case: ForgeCase) -> None:
 
 
 def keeps_the_id_when_renamed(case: ForgeCase) -> None:
-    repo = case.forge.named("acme/site")
-    assert repo is not None
-    client, external_id = case.client(), case.id_of("acme/site")
+    repo = site_of(case)
+    client, external_id = case.client(), case.id_of(case.site)
     case.forge.rename(repo, "acme/website")
     assert client.repository(external_id).full_name == "acme/website"
     assert "acme/website" in {one.full_name for one in client.repositories()}
@@ -145,10 +124,12 @@ def searches(case: ForgeCase) -> None:
 
 def creates_changes_and_deletes(case: ForgeCase) -> None:
     client = case.forge_client()
-    made = client.create_repository(NewRepository("fresh", "acme", "New here", "private"))
-    assert (made.full_name, made.description, made.visibility) == ("acme/fresh", "New here", "private")
+    name = f"{case.prefix}fresh"
+    made = client.create_repository(NewRepository(name, case.owner, "New here", "private"))
+    shown = (made.full_name, made.description, made.visibility)
+    assert shown == (f"{case.owner}/{name}", "New here", "private")
     with pytest.raises(Conflict):
-        client.create_repository(NewRepository("fresh", "acme"))
+        client.create_repository(NewRepository(name, case.owner))
     if Capability.DESCRIBE in client.capabilities:
         changed = client.change_repository(made.external_id, RepositoryChange(description="Other words"))
         assert changed.description == "Other words"
@@ -162,9 +143,8 @@ def creates_changes_and_deletes(case: ForgeCase) -> None:
 
 
 def sets_the_default_branch(case: ForgeCase) -> None:
-    client, site = case.forge_client(), case.id_of("acme/site")
-    repo = case.forge.named("acme/site")
-    assert repo is not None
+    client, site = case.forge_client(), case.id_of(case.site)
+    repo = site_of(case)
     case.forge.bare(repo).commit({b"x": b"1"}, branch="next")
     assert client.change_repository(site, RepositoryChange(default_branch="next")).default_branch == "next"
     with pytest.raises(Failure):
@@ -206,13 +186,12 @@ def merges_what_it_saw_and_nothing_else(case: ForgeCase) -> None:
     merged = client.merge_pull(site, number, "merge", head_oid=head)
     assert merged.state == PullState.MERGED
     assert [one.number for one in client.pulls(site, PullState.MERGED)] == [number]
-    repo = case.forge.named("acme/site")
-    assert repo is not None
+    repo = site_of(case)
     assert "change.txt" in plain_git("ls-tree", "--name-only", "main", cwd=case.forge.bare(repo).path)
 
 
 def says_that_a_branch_is_missing(case: ForgeCase) -> None:
-    client, site = case.forge_client(), case.id_of("acme/site")
+    client, site = case.forge_client(), case.id_of(case.site)
     with pytest.raises((NotFound, InvalidInput)):
         client.open_pull(site, NewPull("no-such-branch", "main", "A change"))
     with pytest.raises(NotFound):
@@ -241,15 +220,13 @@ def people_are_asked(case: ForgeCase) -> None:
     opened = client.open_pull(
         site, NewPull("change", "main", "A change", reviewers=reviewers, assignees=assignees)
     )
-    repo = case.forge.named("acme/site")
-    assert repo is not None
+    repo = site_of(case)
     assert "bea" in repr(repo.pulls[opened.number])
 
 
 def checks_are_told_and_read(case: ForgeCase) -> None:
-    client, site = case.forge_client(), case.id_of("acme/site")
-    repo = case.forge.named("acme/site")
-    assert repo is not None
+    client, site = case.forge_client(), case.id_of(case.site)
+    repo = site_of(case)
     oid = case.forge.bare(repo).oid("refs/heads/main")
     for state in (CheckState.PENDING, CheckState.SUCCESS):
         client.set_check(site, oid, Check("opssight/copy", state, "2 files", "https://ops.example.org/1"))
@@ -257,41 +234,27 @@ def checks_are_told_and_read(case: ForgeCase) -> None:
     assert (check.state, check.description) == (CheckState.SUCCESS, "2 files")
 
 
-def hooks_are_made_mended_and_removed(case: ForgeCase) -> None:
-    client, site = case.forge_client(), case.id_of("acme/site")
-    spec = HookSpec("https://ops.example.org/hooks/1/", "canary-hook-secret")
-    made = client.create_hook(site, spec)
-    assert (made.url, made.active) == (spec.url, True)
-    assert [one.external_id for one in client.hooks(site)] == [made.external_id]
-    moved = client.update_hook(site, made.external_id, HookSpec("https://ops.example.org/hooks/2/", "other"))
-    assert (moved.external_id, moved.url) == (made.external_id, "https://ops.example.org/hooks/2/")
-    assert_no_secret(case, repr(client.hooks(site)))
-    client.delete_hook(site, made.external_id)
-    client.delete_hook(site, made.external_id)
-    assert client.hooks(site) == []
+def merges_by_itself_later(case: ForgeCase) -> None:
+    client, site = case.forge_client(), with_branch(case, "change")
+    number = client.open_pull(site, NewPull("change", "main", "A change")).number
+    case.forge.prepare_auto_merge(site_of(case), "change")
+    client.auto_merge(site, number, "squash")
+    assert client.pull(site, number).state == PullState.OPEN
     with pytest.raises(NotFound):
-        client.update_hook(site, made.external_id, spec)
+        client.auto_merge(site, 4711, "squash")
 
 
-def a_push_sends_what_the_scheme_accepts(case: ForgeCase) -> None:
-    """The hook that we make is signed so that our verifier accepts it, with this secret and no other."""
-    client, site = case.forge_client(), case.id_of("acme/site")
-    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    client.create_hook(site, HookSpec("http://127.0.0.1:9/hooks/1/", secret))
-    before = len(case.forge.sent)
-    oid = push(case, client.remote(site, "acme/site"))
-    case.forge.wait_until_sent(before + 1)
-    scheme = scheme_named(case.scheme)
-    parsed = []
-    for sent in case.forge.sent[before:]:
-        headers = {name.lower(): value for name, value in sent.headers.items()}
-        assert scheme.verify(headers, sent.body, [secret])
-        assert not scheme.verify(headers, sent.body, ["whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
-        assert not scheme.verify(headers, sent.body + b" ", [secret]) or case.scheme == "gitlab"
-        parsed.append(scheme.parse(headers, sent.body))
-    [told] = [one for one in parsed if one.pushes]
-    assert (told.pushes[0].ref, told.pushes[0].after) == ("refs/heads/main", oid)
-    assert told.repository_name == "acme/site" or told.repository_id == site
+def runs_of_the_ci_are_listed(case: ForgeCase) -> None:
+    client, site = case.forge_client(), with_branch(case, "change")
+    repo = site_of(case)
+    numbers = [case.forge.add_run(repo, branch) for branch in ("main", "change")]
+    found = list(client.pipelines(site))
+    assert {one.external_id for one in found} == set(numbers)
+    assert {one.state for one in found} == {PipelineState.SUCCEEDED}
+    [run] = client.pipelines(site, ref="change")
+    assert (run.external_id, run.ref) == (numbers[1], "change")
+    assert run.oid == case.forge.bare(repo).oid("refs/heads/change")
+    assert run.url.startswith("http")
 
 
 def tells_what_is_left(case: ForgeCase) -> None:
@@ -311,37 +274,14 @@ def what_is_not_offered_says_so(case: ForgeCase) -> None:
         Capability.STATUSES: lambda: client.checks("1", "0" * 40),
         Capability.PIPELINES: lambda: list(client.pipelines("1")),
         Capability.HOOKS: lambda: client.hooks("1"),
+        Capability.HOOK_TESTS: lambda: client.test_hook("1", "1"),
+        Capability.REDELIVERY: lambda: client.failed_deliveries("1", "1", dt.datetime.now(dt.UTC)),
         Capability.RATE_LIMITS: client.budgets,
     }
     for capability, ask in asked.items():
         if capability not in client.capabilities:
             with pytest.raises(NotOffered, match="does not offer this"):
                 ask()
-
-
-def with_branch(case: ForgeCase, branch: str) -> str:
-    """A branch of `acme/site` with one file more than main; the repository's id."""
-    repo = case.forge.named("acme/site")
-    assert repo is not None
-    bare = case.forge.bare(repo)
-    plain_git("branch", branch, "main", cwd=bare.path)
-    bare.commit({f"{branch}.txt".encode(): b"new\n"}, branch=branch)
-    return case.id_of("acme/site")
-
-
-def push(case: ForgeCase, remote: Remote) -> str:
-    """A commit on main, pushed over HTTP with the connection's own credential; its id."""
-    repo = case.forge.named("acme/site")
-    assert repo is not None
-    assert isinstance(remote.credential, PasswordCredential)
-    clone = case.context.git.home.parent / "clone"
-    plain_git("clone", "-q", str(case.forge.bare(repo).path), str(clone), cwd=clone.parent)
-    (clone / "pushed.txt").write_text("pushed\n")
-    plain_git("add", ".", cwd=clone)
-    plain_git("commit", "-q", "-m", "a push", cwd=clone)
-    login = f"{quote(remote.credential.username, safe='')}:{quote(remote.credential.password, safe='')}"
-    plain_git("push", "-q", remote.url.replace("://", f"://{login}@"), "HEAD:main", cwd=clone)
-    return plain_git("rev-parse", "HEAD", cwd=clone)
 
 
 NEEDED: dict[str, tuple[Capability, ...]] = {
@@ -356,8 +296,12 @@ NEEDED: dict[str, tuple[Capability, ...]] = {
     "labels_are_set": (Capability.LABELS,),
     "people_are_asked": (Capability.PULL_REQUESTS,),
     "checks_are_told_and_read": (Capability.STATUSES,),
+    "merges_by_itself_later": (Capability.AUTO_MERGE,),
+    "runs_of_the_ci_are_listed": (Capability.PIPELINES,),
     "hooks_are_made_mended_and_removed": (Capability.HOOKS,),
     "a_push_sends_what_the_scheme_accepts": (Capability.HOOKS,),
+    "sends_a_test_when_asked": (Capability.HOOK_TESTS,),
+    "sends_again_what_did_not_arrive": (Capability.REDELIVERY,),
     "tells_what_is_left": (Capability.RATE_LIMITS,),
 }
 FORGE_CONTRACT: list[Callable[[ForgeCase], None]] = [
@@ -380,11 +324,40 @@ FORGE_CONTRACT: list[Callable[[ForgeCase], None]] = [
     labels_are_set,
     people_are_asked,
     checks_are_told_and_read,
+    merges_by_itself_later,
+    runs_of_the_ci_are_listed,
     hooks_are_made_mended_and_removed,
     a_push_sends_what_the_scheme_accepts,
+    sends_a_test_when_asked,
+    sends_again_what_did_not_arrive,
     tells_what_is_left,
     what_is_not_offered_says_so,
 ]
+
+
+EXERCISED: dict[Capability, str] = {
+    Capability.LIST: "pages_to_the_end",
+    Capability.WEBHOOKS_IN: "a_push_sends_what_the_scheme_accepts",
+    Capability.SEARCH: "searches",
+    Capability.CREATE: "creates_changes_and_deletes",
+    Capability.DESCRIBE: "creates_changes_and_deletes",
+    Capability.ARCHIVE: "creates_changes_and_deletes",
+    Capability.DELETE: "creates_changes_and_deletes",
+    Capability.DEFAULT_BRANCH: "sets_the_default_branch",
+    Capability.PULL_REQUESTS: "opens_one_pull_request_and_no_second",
+    Capability.DRAFTS: "drafts_become_ready",
+    Capability.LABELS: "labels_are_set",
+    Capability.REVIEWERS: "people_are_asked",
+    Capability.ASSIGNEES: "people_are_asked",
+    Capability.AUTO_MERGE: "merges_by_itself_later",
+    Capability.STATUSES: "checks_are_told_and_read",
+    Capability.PIPELINES: "runs_of_the_ci_are_listed",
+    Capability.HOOKS: "hooks_are_made_mended_and_removed",
+    Capability.HOOK_TESTS: "sends_a_test_when_asked",
+    Capability.REDELIVERY: "sends_again_what_did_not_arrive",
+    Capability.RATE_LIMITS: "tells_what_is_left",
+}
+"""The check that shows each capability; tests/repos/providers/test_contract.py compares."""
 
 
 def offered(check: Callable[[ForgeCase], None], case: ForgeCase) -> bool:

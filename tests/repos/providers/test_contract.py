@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from opssight.core.errors import InvalidInput
+from repos.providers.forge import Forge
 from repos.providers.registry import (
     HOOK_SCHEMES,
     PROVIDERS,
@@ -17,7 +18,9 @@ from repos.providers.registry import (
     provider_named,
     scheme_named,
 )
+from repos.providers.types import Capability
 from tests.repos.providers.contract import CONTRACT, Case
+from tests.repos.providers.forge_contract import EXERCISED, FORGE_CONTRACT, NEEDED
 
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
@@ -36,6 +39,19 @@ def test_no_provider_escapes_the_contract() -> None:
     for file in Path(__file__).parent.glob("*/test_contract.py"):
         tested |= set(re.findall(r"^def test_(\w+)\(", file.read_text(), re.MULTILINE))
     assert set(PROVIDERS) <= tested
+
+
+def test_every_capability_that_is_claimed_is_shown() -> None:
+    """Each has a check, and each provider with it is given that check."""
+    names = {check.__name__ for check in FORGE_CONTRACT}
+    assert set(EXERCISED) == set(Capability)
+    assert set(EXERCISED.values()) <= names
+    assert set(NEEDED) <= names
+    for provider in all_providers():
+        if issubclass(provider, Forge):
+            shown = {EXERCISED[one] for one in provider.capabilities}
+            left_out = {name for name in shown if not set(NEEDED.get(name, ())) <= provider.capabilities}
+            assert left_out == set(), provider.kind
 
 
 def test_registry() -> None:

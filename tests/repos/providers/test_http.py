@@ -80,6 +80,7 @@ class Watching:
     def __init__(self) -> None:
         self.budgets: list[Budget] = []
         self.pauses: list[tuple[str, dt.datetime]] = []
+        self.spends: list[tuple[str, bool]] = []
 
     def ask(self, resource: str) -> None:
         if self.pauses:
@@ -90,6 +91,9 @@ class Watching:
 
     def pause(self, resource: str, until: dt.datetime) -> None:
         self.pauses.append((resource, until))
+
+    def spent(self, resource: str, *, unchanged: bool) -> None:
+        self.spends.append((resource, unchanged))
 
 
 def read_budget(headers: Mapping[str, str]) -> Budget | None:

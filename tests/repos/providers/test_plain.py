@@ -7,6 +7,7 @@ import pytest
 from opssight.core.errors import AuthFailure, InvalidInput
 from opssight.core.outbound import AddressRefused, AllowedTarget, Policy
 from repos.access import vetted
+from repos.git import keys
 from repos.git.remote import PasswordCredential, Remote, SshCredential
 from repos.git.runner import Git
 from repos.providers.errors import NotOfThisConnection
@@ -16,7 +17,7 @@ from tests.forges.githttp import GitServer
 from tests.repos.providers.contract import Case
 
 HOST_KEY = "git.example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKx"
-KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----"
+KEY = keys.make().strip()
 HTTPS = "https://git.example.org/team/site.git"
 SSH = "ssh://git@git.example.org/team/site.git"
 

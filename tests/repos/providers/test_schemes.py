@@ -111,6 +111,7 @@ def test_github_push() -> None:
         delivery_id="72d3162e-cc78-11e3-81ab-4c9367dc0958",
         repository_id="186853002",
         repository_name="acme-widgets/docs-site",
+        repository_url="https://github.com/acme-widgets/docs-site",
         pushes=(
             Push(
                 ref="refs/heads/main",
@@ -139,10 +140,10 @@ def test_github_who_pushed() -> None:
     assert github({"pusher": {"name": "a\0d\x1ba\ud800" + "x" * 500}}).pushes[0].by == "ada" + "x" * 97
 
 
-@pytest.mark.parametrize("event", ["ping", "issues", "create", "delete", "workflow_run", "never_heard_of"])
+@pytest.mark.parametrize("event", ["ping", "issues", "create", "delete", "workflow_job", "never_heard_of"])
 def test_github_other_events_ask_for_nothing(event: str) -> None:
     parsed = github(event=event)
-    assert (parsed.event, parsed.pushes) == (event, ())
+    assert (parsed.event, parsed.pushes, parsed.news) == (event, (), ())
 
 
 def test_github_without_repository() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Literal
 
-from opssight.web.parts import Action, Fact, FailureCard, LogLine, Progress
+from opssight.web.parts import Action, Fact, FailureCard, LogLine, Meter, Progress
 from tests.web.sample.base import at
 
 FAILURES = [
@@ -23,6 +23,8 @@ FAILURES = [
 ]
 PROGRESS = Progress(38.2, 61, "38.2 of 61.0 MB at 2.5 MB/s, about 9 s left", "Sending large files")
 PROGRESS_UNKNOWN = Progress(12, None, "12 files so far", "Reading")
+METER = Meter(3_120, 5_000, "3,120 of 5,000 left", 500)
+METER_LOW = Meter(2, 30, "2 of 30 left", 3)
 ITEMS = [
     (
         "failed",

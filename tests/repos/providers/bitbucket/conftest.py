@@ -15,7 +15,7 @@ from tests.forges.bitbucket_base import error
 from tests.forges.bitbucket_dc import BitbucketDataCenterStandIn
 from tests.forges.standin import Reply
 from tests.repos.providers.conftest import vet_loopback
-from tests.repos.providers.forge_contract import ForgeCase
+from tests.repos.providers.forge_case import ForgeCase
 
 TOKEN = "ATATT3x-canary-19c7"
 DC_TOKEN = "BBDC-canary-8e21"

@@ -43,7 +43,7 @@ from tests.forges.bitbucket import BitbucketStandIn
 from tests.forges.standin import Reply, Repo
 from tests.repos.git.work import git as plain_git
 from tests.repos.providers.bitbucket.conftest import EMAIL, NOBODY, TOKEN
-from tests.repos.providers.forge_contract import ForgeCase, push, with_branch
+from tests.repos.providers.forge_case import ForgeCase, push, with_branch
 
 pytestmark = pytest.mark.http_git
 ACCESS_TOKEN = "ATCTT3x-canary-55b1"
@@ -194,7 +194,7 @@ def test_only_what_is_needed_is_asked_for(client: BitbucketProvider, forge: Bitb
     listed = [asked for asked in forge.asked if asked.path.startswith("/2.0/repositories/")]
     assert len(listed) == 1
     assert listed[0].query["pagelen"] == "100"
-    assert "links" not in listed[0].query["fields"]
+    assert "links.clone" not in listed[0].query["fields"]
 
 
 def test_ids_survive_a_new_name_of_the_workspace(

@@ -31,7 +31,7 @@ from tests.forges.standin import Reply, Repo
 from tests.repos.git.work import git as plain_git
 from tests.repos.providers.bitbucket.conftest import DC_TOKEN
 from tests.repos.providers.bitbucket.test_reading import broken
-from tests.repos.providers.forge_contract import ForgeCase, push, with_branch
+from tests.repos.providers.forge_case import ForgeCase, push, with_branch
 
 pytestmark = pytest.mark.http_git
 

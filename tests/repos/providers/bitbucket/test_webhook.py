@@ -7,8 +7,17 @@ import pytest
 
 from repos.providers.errors import Unreadable
 from repos.providers.registry import scheme_named
-from repos.providers.types import Parsed, Push
+from repos.providers.types import (
+    Parsed,
+    PipelineNews,
+    PipelineState,
+    PullNews,
+    PullState,
+    Push,
+    RepositoryNews,
+)
 from tests.repos.deliveries import SECRET, github_headers, hex_hmac, plain_headers
+from tests.repos.providers.deliveries import DELIVERIES
 
 CLOUD, DATA_CENTER = scheme_named("bitbucket"), scheme_named("bitbucket_dc")
 SCHEMES = [CLOUD, DATA_CENTER]
@@ -107,8 +116,119 @@ def test_cloud_push_of_several() -> None:
 
 
 def test_cloud_other_events_ask_for_nothing() -> None:
-    assert cloud(event="pullrequest:created", push=None).pushes == ()
+    told = cloud(event="pullrequest:approved", push=None)
+    assert (told.pushes, told.news) == ((), ())
     assert cloud().pushes == ()
+
+
+def told(scheme: str, name: str, **changes: Any) -> Parsed:
+    [sent] = [one for one in DELIVERIES if (one.scheme, one.name) == (scheme, name)]
+    return scheme_named(scheme).parse(sent.headers, json.dumps({**sent.payload, **changes}).encode())
+
+
+def test_cloud_repositories() -> None:
+    words = ("renamed", "changed", "deleted")
+    assert [told("bitbucket", word).news for word in words] == [
+        (RepositoryNews(word, "private", by="ada"),)  # type: ignore[arg-type]
+        for word in words
+    ]
+    assert told("bitbucket", "renamed").repository_url == "https://bitbucket.org/acme/site"
+    assert cloud(event="repo:created", push=None).news == (RepositoryNews("created", by="ana"),)
+
+
+def test_cloud_transfer_names_the_id_before() -> None:
+    """The workspace is a part of the id."""
+    former = f"11111111-2222-3333-4444-555555555555/{REPOSITORY}"
+    assert told("bitbucket", "transferred").news == (
+        RepositoryNews("transferred", "private", former_id=former, by="ada"),
+    )
+    other = told("bitbucket", "transferred", previous={"uuid": "{11111111-2222-3333-4444-555555555555}"})
+    assert isinstance(other.news[0], RepositoryNews)
+    assert other.news[0].former_id == former
+    unknown = told("bitbucket", "transferred", previous=None)
+    assert isinstance(unknown.news[0], RepositoryNews)
+    assert unknown.news[0].former_id == ""
+
+
+def test_cloud_pull_requests() -> None:
+    [opened], [merged] = told("bitbucket", "pull request").news, told("bitbucket", "merged").news
+    assert isinstance(opened, PullNews)
+    assert isinstance(merged, PullNews)
+    assert (opened.number, opened.state, opened.what) == (4, PullState.OPEN, "created")
+    assert opened.head_oid == ""  # only 12 digits are told
+    assert (merged.state, merged.what, merged.merge_oid) == (PullState.MERGED, "fulfilled", "2" * 40)
+
+
+def test_cloud_builds() -> None:
+    assert told("bitbucket", "build").news == (
+        PipelineNews(
+            external_id="checks",
+            state=PipelineState.FAILED,
+            name="Checks",
+            ref="main",
+            oid="2" * 40,
+            url="https://ci.example.org/7",
+            by="ada",
+        ),
+    )
+    direct = {"key": "c", "state": "STOPPED", "commit": {"hash": NEW}}
+    [stopped] = told("bitbucket", "build", commit_status=direct).news
+    assert isinstance(stopped, PipelineNews)
+    assert (stopped.state, stopped.name, stopped.oid) == (PipelineState.CANCELLED, "c", NEW)
+
+
+@pytest.mark.parametrize("status", [None, {}, {"key": "c"}, {"state": "FAILED"}, {"key": "c", "state": "?"}])
+def test_cloud_builds_that_make_no_sense(status: Any) -> None:
+    with pytest.raises(Unreadable, match="which build"):
+        told("bitbucket", "build", commit_status=status)
+
+
+def test_data_center_news() -> None:
+    [renamed], [transferred] = (told("bitbucket_dc", name).news for name in ("renamed", "transferred"))
+    assert renamed == RepositoryNews("renamed", by="ada")
+    assert transferred == RepositoryNews("transferred", by="ada")
+    assert told("bitbucket_dc", "renamed").repository_name == "ACME/site"
+    [opened], [merged] = (told("bitbucket_dc", name).news for name in ("pull request", "merged"))
+    assert isinstance(opened, PullNews)
+    assert isinstance(merged, PullNews)
+    assert (opened.what, opened.head, opened.base, opened.url) == ("opened", "hello", "main", "")
+    assert (merged.state, merged.merge_oid) == (PullState.MERGED, "2" * 40)
+    assert told("bitbucket_dc", "pull request").repository_id == "84"
+    body = json.dumps({"pullRequest": {"id": 4, "state": "OPEN"}}).encode()
+    [deleted] = DATA_CENTER.parse({"x-event-key": "pr:deleted"}, body).news
+    assert isinstance(deleted, PullNews)
+    assert (deleted.what, deleted.state) == ("deleted", PullState.CLOSED)
+    assert told("bitbucket_dc", "comment").news == ()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "part"),
+    [
+        ("bitbucket", "pull request", "pullrequest"),
+        ("bitbucket", "deleted", "repository"),
+        ("bitbucket_dc", "pull request", "pullRequest"),
+    ],
+)
+def test_news_that_make_no_sense(scheme: str, name: str, part: str) -> None:
+    with pytest.raises(Unreadable, match=part):
+        told(scheme, name, **{part: {"id": "x"}})
+
+
+def test_networks_of_bitbucket() -> None:
+    """Atlassian's list has those of all of its services, in both directions."""
+    rows = [
+        {"cidr": "104.192.136.0/21", "product": ["bitbucket", "jira"], "direction": ["egress", "ingress"]},
+        {"cidr": "2401:1d80::/32", "product": ["bitbucket"], "direction": ["egress"]},
+        {"cidr": "13.52.5.96/28", "product": ["jira"], "direction": ["egress"]},
+        {"cidr": "3.26.128.128/26", "product": ["bitbucket"], "direction": ["ingress"]},
+        {"cidr": "3.26.128.128/26", "product": "bitbucket", "direction": None},
+        7,
+    ]
+    assert CLOUD.networks_of({"items": rows}) == ["104.192.136.0/21", "2401:1d80::/32"]
+    nothing: list[Any] = [None, [], {}, {"items": 7}]
+    for odd in nothing:
+        assert CLOUD.networks_of(odd) == []
+    assert DATA_CENTER.networks_of({"items": rows}) == []
 
 
 def test_cloud_missing_parts() -> None:
@@ -154,7 +274,7 @@ def test_data_center_push() -> None:
 
 def test_data_center_ping_and_other_events() -> None:
     assert DATA_CENTER.parse({"x-event-key": "diagnostics:ping"}, b'{"test": true}') == Parsed(event="ping")
-    assert data_center(event="pr:opened", changes=None).pushes == ()
+    assert data_center(event="pr:comment:added", changes=None).pushes == ()
     assert data_center(repository=None, actor=[]).repository_id == ""
     assert data_center(repository={"id": True, "slug": [], "project": 7}).repository_name == ""
 

@@ -15,7 +15,7 @@ from repos.providers.types import Context
 from tests.forges.gitea import GiteaStandIn
 from tests.forges.standin import Reply
 from tests.repos.providers.conftest import vet_loopback
-from tests.repos.providers.forge_contract import ForgeCase
+from tests.repos.providers.forge_case import ForgeCase
 
 TOKEN = "canary-3f1c0de0a7b94b2d8c"
 LOOPBACK = Policy([AllowedTarget("127.0.0.1", "127.0.0.0/8")])

@@ -21,7 +21,7 @@ from repos.providers.types import PipelineState, PullState
 from tests.forges.gitea import GiteaStandIn
 from tests.forges.standin import Reply, Repo
 from tests.repos.git.work import git
-from tests.repos.providers.forge_contract import ForgeCase, with_branch
+from tests.repos.providers.forge_case import ForgeCase, with_branch
 
 pytestmark = pytest.mark.http_git
 CHANGE = NewPull("change", "main", "A change")

@@ -8,8 +8,17 @@ import pytest
 
 from repos.providers.errors import Unreadable
 from repos.providers.gitea.webhook import GiteaScheme
-from repos.providers.types import Parsed, Push
+from repos.providers.types import (
+    Parsed,
+    PipelineNews,
+    PipelineState,
+    PullNews,
+    PullState,
+    Push,
+    RepositoryNews,
+)
 from tests.repos.deliveries import SECRET, hex_hmac
+from tests.repos.providers.deliveries import DELIVERIES
 
 SCHEME = GiteaScheme()
 OLD, NEW, NOTHING = "1" * 40, "2" * 40, "0" * 40
@@ -131,9 +140,51 @@ def test_a_deleted_tag_comes_with_a_push_of_its_own() -> None:
     assert parsed(ref="refs/tags/v1", after=NOTHING).pushes[0].after == NOTHING
 
 
-@pytest.mark.parametrize("event", ["create", "pull_request", "repository", "release", "never_heard_of"])
+@pytest.mark.parametrize("event", ["create", "issues", "repository", "release", "never_heard_of"])
 def test_other_events_ask_for_nothing(event: str) -> None:
-    assert (parsed(event).event, parsed(event).pushes) == (event, ())
+    told = parsed(event)
+    assert (told.event, told.pushes, told.news) == (event, (), ())
+
+
+def told(name: str) -> Parsed:
+    [sent] = [one for one in DELIVERIES if (one.scheme, one.name) == ("gitea", name)]
+    return SCHEME.parse(sent.headers, json.dumps(sent.payload).encode())
+
+
+def test_a_repository_that_was_made_or_deleted() -> None:
+    assert told("made").news == (RepositoryNews("created", "private", False, "main", by="ada"),)
+    assert told("deleted").news == (RepositoryNews("deleted", "private", False, "main", by="ada"),)
+    assert told("made").repository_url == "https://git.example.org/acme/site"
+
+
+def test_pull_requests() -> None:
+    [opened], [moved] = told("pull request").news, told("commits in a pull request").news
+    assert isinstance(opened, PullNews)
+    assert isinstance(moved, PullNews)
+    assert (opened.number, opened.state, opened.what, moved.what) == (
+        4,
+        PullState.OPEN,
+        "opened",
+        "synchronized",
+    )
+    assert (opened.head, opened.base, opened.head_oid, opened.by) == ("hello", "main", NEW, "ada")
+    assert told("approval").news == ()
+
+
+def test_runs_of_gitea_and_of_forgejo() -> None:
+    [failed], [passed] = told("run").news, told("run of Forgejo").news
+    assert isinstance(failed, PipelineNews)
+    assert isinstance(passed, PipelineNews)
+    assert (failed.external_id, failed.state, failed.ref) == ("31", PipelineState.FAILED, "main")
+    assert (passed.external_id, passed.state, passed.oid) == ("33", PipelineState.SUCCEEDED, NEW)
+    assert told("run of Forgejo").repository_name == "acme/site"
+
+
+@pytest.mark.parametrize("event", ["repository", "pull_request", "workflow_run", "action_run_failure"])
+def test_news_that_make_no_sense(event: str) -> None:
+    sent = json.dumps({"action": "deleted"}).encode()
+    with pytest.raises(Unreadable):
+        SCHEME.parse(headers(sent, event), sent)
 
 
 def test_who_pushed() -> None:

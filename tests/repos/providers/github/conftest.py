@@ -14,7 +14,7 @@ from repos.providers.http import Wire
 from repos.providers.types import Context
 from tests.forges.github import GitHubStandIn, secondary_limit
 from tests.repos.providers.conftest import vet_loopback
-from tests.repos.providers.forge_contract import ForgeCase
+from tests.repos.providers.forge_case import ForgeCase
 from tests.repos.providers.test_http import Memory
 
 TOKEN = "ghp_canary0123456789abcdef"

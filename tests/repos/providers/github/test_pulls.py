@@ -13,7 +13,7 @@ from repos.providers.types import PullState
 from tests.forges.github import GitHubStandIn
 from tests.forges.standin import Reply, Repo
 from tests.repos.git.work import git as plain_git
-from tests.repos.providers.forge_contract import ForgeCase, with_branch
+from tests.repos.providers.forge_case import ForgeCase, with_branch
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from opssight.core.errors import Failure, PermanentFailure
 from repos.providers.forge import CheckState
 from repos.providers.github import reading
-from repos.providers.github.dialect import budget, refusal, said, waits
+from repos.providers.github.dialect import blocked, budget, refusal, said, waits
 from repos.providers.types import Need, PipelineState, PullState, RemoteRepository
 from repos.providers.wire import Budget
 
@@ -214,14 +214,15 @@ def test_what_an_error_says() -> None:
         ),
         ("… the `acme` organization has enabled OAuth App access restrictions", "acme has not approved"),
         ("`acme` forbids access via a personal access token (classic).", "acme refuses this kind"),
-        ("Resource not accessible by personal access token", "lacks a permission"),
+        ("Resource not accessible by personal access token", ""),
         ("Must have admin rights to Repository.", ""),
     ],
 )
-def test_refusals_with_a_sentence_of_their_own(message: str, expected: str) -> None:
-    sentence = refusal({}, message)
+def test_rules_of_organizations_have_sentences_of_their_own(message: str, expected: str) -> None:
+    sentence = blocked({}, message)
     assert expected in sentence
     assert bool(sentence) == bool(expected)
+    assert bool(refusal({}, message)) == ("not accessible" in message)
 
 
 def test_a_missing_permission_is_named() -> None:

@@ -14,7 +14,7 @@ from repos.providers.types import Context
 from tests.forges.gitlab import GitLabStandIn
 from tests.forges.standin import Reply
 from tests.repos.providers.conftest import vet_loopback
-from tests.repos.providers.forge_contract import ForgeCase
+from tests.repos.providers.forge_case import ForgeCase
 
 TOKEN = "glpat-canary-4f0c1d"
 LOOPBACK = Policy([AllowedTarget("127.0.0.1", "127.0.0.0/8")])

@@ -16,7 +16,7 @@ from repos.providers.types import Need
 from repos.providers.wire import Budget, Stored
 from tests.forges.gitlab import GitLabStandIn
 from tests.forges.standin import Reply
-from tests.repos.providers.forge_contract import ForgeCase
+from tests.repos.providers.forge_case import ForgeCase
 from tests.repos.providers.gitlab.conftest import TOKEN
 
 EVERYTHING = dict.fromkeys(Need, True)
@@ -244,6 +244,7 @@ def test_what_is_left_is_told_to_the_limiter(case: ForgeCase, forge: GitLabStand
     class Listening:
         def ask(self, resource: str) -> None: ...
         def pause(self, resource: str, until: dt.datetime) -> None: ...
+        def spent(self, resource: str, *, unchanged: bool) -> None: ...
         def told(self, budget: Budget) -> None:
             told.append(budget)
 

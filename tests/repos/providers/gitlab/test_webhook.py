@@ -11,7 +11,16 @@ import pytest
 
 from repos.providers.errors import Unreadable
 from repos.providers.gitlab.webhook import WINDOW, GitLabScheme, signing_token
-from repos.providers.types import Parsed, Push
+from repos.providers.types import (
+    Parsed,
+    PipelineNews,
+    PipelineState,
+    PullNews,
+    PullState,
+    Push,
+    RepositoryNews,
+)
+from tests.repos.providers.deliveries import DELIVERIES, NEW, OLD
 
 SCHEME = GitLabScheme()
 KEY = bytes(range(32))
@@ -145,9 +154,75 @@ def test_tags_and_deleted_branches() -> None:
     assert parsed(after="0" * 40, checkout_sha=None).pushes[0].after == "0" * 40
 
 
-@pytest.mark.parametrize("event", ["Merge Request Hook", "Pipeline Hook", "Emoji Hook", "Never Heard Of"])
+@pytest.mark.parametrize("event", ["Job Hook", "System Hook", "Emoji Hook", "Never Heard Of"])
 def test_other_events_ask_for_nothing(event: str) -> None:
-    assert parsed(event, ref=7).pushes == ()
+    told = parsed(event, ref=7, object_kind=None)
+    assert (told.pushes, told.news) == ((), ())
+
+
+def told(name: str) -> Parsed:
+    [sent] = [one for one in DELIVERIES if (one.scheme, one.name) == ("gitlab", name)]
+    return SCHEME.parse(sent.headers, json.dumps(sent.payload).encode())
+
+
+def test_a_system_hook_sends_pushes_as_well() -> None:
+    pushed = told("push of the server")
+    assert (pushed.event, [push.ref for push in pushed.pushes]) == ("push", ["refs/heads/main"])
+    assert told("user").event == "user_create"
+
+
+def test_merge_requests() -> None:
+    [news] = told("merge request").news
+    assert news == PullNews(
+        number=4,
+        state=PullState.OPEN,
+        what="open",
+        title="Say hello",
+        url="https://lab.example.org/acme/site/-/merge_requests/4",
+        head="hello",
+        base="main",
+        head_oid=NEW,
+        by="ada",
+    )
+    attributes = {"iid": 4, "state": "merged", "merge_commit_sha": OLD, "last_commit": {"id": NEW}}
+    [merged] = parsed("Merge Request Hook", object_attributes=attributes).news
+    assert isinstance(merged, PullNews)
+    assert (merged.state, merged.what, merged.merge_oid) == (PullState.MERGED, "update", OLD)
+
+
+def test_pipelines() -> None:
+    [news] = told("pipeline").news
+    assert news == PipelineNews(
+        external_id="31",
+        state=PipelineState.FAILED,
+        name="Checks",
+        ref="main",
+        oid=NEW,
+        url="https://lab.example.org/acme/site/-/pipelines/31",
+        by="ada",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("made", "created"),
+        ("renamed", "renamed"),
+        ("transferred", "transferred"),
+        ("changed", "changed"),
+        ("deleted", "deleted"),
+    ],
+)
+def test_projects(name: str, what: Any) -> None:
+    project = told(name)
+    assert project.news == (RepositoryNews(what, "private"),)
+    assert (project.repository_id, project.repository_name) == ("15", "acme/site")
+
+
+@pytest.mark.parametrize("event", ["Merge Request Hook", "Pipeline Hook"])
+def test_news_that_make_no_sense(event: str) -> None:
+    with pytest.raises(Unreadable, match="object_attributes"):
+        parsed(event)
 
 
 def test_what_may_be_missing() -> None:

@@ -1,0 +1,185 @@
+"""From `opssight up --forges` to a push that is heard, as a person does it: GitHub with a button, GitLab with
+a token that is pasted, Bitbucket with an API token. The stand-ins serve real git and speak the real API.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.browsing import NEEDS_BROWSER, SECONDS, accessible, sign_in
+from tests.instance import Instance
+from tests.repos.git.work import git
+
+pytestmark = [*NEEDS_BROWSER, pytest.mark.http_git]
+_LEFT = "SELECT (SELECT COUNT(*) FROM repos_providerinstance), (SELECT COUNT(*) FROM accounts_allowedhost)"
+_ROW = re.compile(r"^(GitHub|GitLab|Bitbucket|Gitea) +(http://\S+) +(\S+) +(\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A line of the table that `up --forges` prints."""
+
+    url: str
+    token: str
+    email: str
+
+
+@dataclass(frozen=True)
+class World:
+    """The installation with its stand-ins; `login` is (e-mail, password) of its administrator."""
+
+    url: str
+    forges: dict[str, Shown]
+    login: tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with Instance(tmp_path_factory.mktemp("forges") / "installation") as instance:
+        login = instance.prepare()
+        up = instance.start("up", "--forges", "--no-demo")
+        forges = {label: Shown(*rest) for label, *rest in until(lambda: _ROW.findall(up.log()))}
+        assert list(forges) == ["GitHub", "GitLab", "Bitbucket", "Gitea"]
+        yield World(up.url, forges, login)
+        assert up.stop() == 0
+        assert instance.rows(_LEFT) == [(0, 0)], "it takes back what it made"
+
+
+@pytest.fixture(autouse=True)
+def signed_in(page: Page, world: World) -> None:
+    sign_in(page, world.url, *world.login)
+
+
+def test_github_with_a_button(page: Page, world: World, tmp_path: Path) -> None:
+    github = world.forges["GitHub"]
+    page.goto(f"{world.url}/connections/new/")
+    accessible(page)
+    page.get_by_role("button", name="Continue with GitHub").click()
+    page.get_by_role("button", name="Allow as ana").click()
+    page.wait_for_url(re.compile(f"^{re.escape(world.url)}/connections/.*/found/$"))
+    expect(page.get_by_text("6 found")).to_be_visible(timeout=SECONDS)
+    accessible(page)
+
+    page.get_by_label("Archived", exact=True).select_option("no")
+    page.wait_for_url("**archived=no**")
+    page.get_by_label("Name matches").fill("^acme/(website|api|handbook)$")
+    page.get_by_label("Name matches").press("Enter")
+    page.wait_for_url("**include=**")
+    expect(page.get_by_role("button", name="Bring in all 3")).to_be_visible(timeout=SECONDS)
+    accessible(page)
+    page.get_by_role("button", name="Bring in all 3").click()
+    expect(page.get_by_text("3 repositories brought in")).to_be_visible()
+    accessible(page)
+    connection = page.url.partition("?")[0]
+
+    hooks = f"{github.url}/api/v3/repos/acme/website/hooks"
+    headers = {"Authorization": f"token {github.token}"}
+    [hook] = until(lambda: httpx.get(hooks, headers=headers).json())
+    assert hook["config"]["url"].startswith(f"{world.url}/hooks/")
+    assert (hook["active"], "push" in hook["events"]) == (True, True)
+    oid = push(tmp_path, f"{github.url}/acme/website.git", "x-access-token", github.token)
+    heard(page, connection, "acme/website", oid)
+
+
+def test_gitlab_with_a_pasted_token(page: Page, world: World, tmp_path: Path) -> None:
+    gitlab = world.forges["GitLab"]
+    page.goto(f"{world.url}/connections/new/")
+    page.get_by_label("Token, address or folder").fill(gitlab.token)
+    page.get_by_role("button", name="Recognise").click()
+    expect(page.get_by_text("recognised by what you pasted")).to_be_visible()
+    page.locator("#connect-form").get_by_label("Address").fill(gitlab.url)
+    tried(page, "ana")
+    page.get_by_label("Name", exact=True).fill("Our GitLab")
+    connect_and_pick(page, ["acme/api", "acme/handbook", "acme/website"])
+    connection = page.url.partition("?")[0]
+
+    headers = {"Authorization": f"Bearer {gitlab.token}"}
+    hooks = f"{gitlab.url}/api/v4/projects/acme%2Fapi/hooks"
+    [hook] = until(lambda: httpx.get(hooks, headers=headers).json())
+    assert hook["url"].startswith(f"{world.url}/hooks/")
+    oid = push(tmp_path, f"{gitlab.url}/acme/api.git", "oauth2", gitlab.token)
+    heard(page, connection, "acme/api", oid)
+
+
+def test_bitbucket_with_an_api_token(page: Page, world: World, tmp_path: Path) -> None:
+    bitbucket = world.forges["Bitbucket"]
+    page.goto(f"{world.url}/connections/new/?provider=bitbucket")
+    page.locator("#connect-form").get_by_label("Address").fill(bitbucket.url)
+    page.get_by_label("E-mail").fill(bitbucket.email)
+    page.get_by_label("Token", exact=True).fill(bitbucket.token)
+    tried(page, "ana")
+    page.get_by_label("Name", exact=True).fill("Our Bitbucket")
+    connect_and_pick(page, ["acme/api", "acme/handbook", "acme/website"])
+    connection = page.url.partition("?")[0]
+
+    hooks = f"{bitbucket.url}/2.0/repositories/acme/handbook/hooks"
+    login = (bitbucket.email, bitbucket.token)
+    [hook] = until(lambda: httpx.get(hooks, auth=login).json()["values"])
+    assert hook["url"].startswith(f"{world.url}/hooks/")
+    address = f"{bitbucket.url}/acme/handbook.git"
+    oid = push(tmp_path, address, "x-bitbucket-api-token-auth", bitbucket.token)
+    heard(page, connection, "acme/handbook", oid)
+
+
+# --- steps ------------------------------------------------------------------------------------------
+
+
+def tried(page: Page, account: str) -> None:
+    """Who it is and what it may do, before anything is saved."""
+    page.get_by_role("button", name="Test", exact=True).click()
+    expect(page.locator("#tested")).to_contain_text(account, timeout=SECONDS)
+    accessible(page)
+
+
+def connect_and_pick(page: Page, names: list[str]) -> None:
+    page.get_by_role("button", name="Connect and find repositories").click()
+    page.wait_for_url(re.compile("/found/$"))
+    expect(page.get_by_text("6 found")).to_be_visible(timeout=SECONDS)
+    for name in names:
+        page.get_by_role("row", name=name).get_by_role("checkbox").check()
+    page.get_by_role("button", name="Bring in what is ticked").click()
+    expect(page.get_by_text(f"{len(names)} repositories brought in")).to_be_visible()
+
+
+def push(folder: Path, address: str, user: str, token: str) -> str:
+    """A commit on main, pushed with real git as a colleague does; its id."""
+    with_login = address.replace("://", f"://{user}:{token}@")
+    clone = folder / "clone"
+    git("clone", "-q", with_login, str(clone), cwd=folder)
+    (clone / "news.md").write_text("# News\n")
+    git("add", ".", cwd=clone)
+    git("commit", "-q", "-m", "Tell the news", cwd=clone)
+    git("push", "-q", "origin", "HEAD:main", cwd=clone)
+    return git("rev-parse", "HEAD", cwd=clone)
+
+
+def heard(page: Page, connection: str, name: str, oid: str) -> None:
+    """The repository's page shows the new head."""
+    page.goto(connection)
+    page.get_by_role("link", name=name, exact=True).first.click()
+    page.wait_for_url("**/repositories/**")
+
+    def shows() -> bool:
+        page.reload()
+        return page.get_by_text(oid[:7]).count() > 0
+
+    until(shows)
+    accessible(page)
+
+
+def until(ask: Callable[[], Any]) -> Any:
+    """What is answered once it is true."""
+    ends = time.monotonic() + SECONDS / 1_000
+    while not (answer := ask()):
+        assert time.monotonic() < ends, f"still {answer!r}"
+        time.sleep(0.2)
+    return answer
