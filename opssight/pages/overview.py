@@ -101,7 +101,7 @@ def beginning(principal: Principal, team: Team) -> Teach | None:
     if not principal.may(Role.ADMIN, team.pk):
         return _teach("Nothing is connected yet. An administrator of the team does that.", None)
     action = Action(
-        "Connect a git server or a folder", reverse("connection_new"), icon="plus", kind="primary"
+        "Connect a forge, a git server or a folder", reverse("connection_new"), icon="plus", kind="primary"
     )
     return _teach("One place for every repository you own", action)
 

@@ -46,7 +46,9 @@ SORTS: Final[dict[str, tuple[Any, ...]]] = {
 
 def teach(may: bool) -> Teach:
     """What a connection is, and the way to the first one."""
-    add = Action("Connect a git server or a folder", reverse("connection_new"), icon="plus", kind="primary")
+    add = Action(
+        "Connect a forge, a git server or a folder", reverse("connection_new"), icon="plus", kind="primary"
+    )
     return Teach(
         "Everything starts with a connection",
         "A connection is where your repositories are: a git server, or a folder of this machine. "

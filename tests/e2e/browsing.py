@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 CHROMIUM = os.environ.get("OPSSIGHT_TEST_CHROMIUM") or shutil.which("chromium")
 FLAGS = [
@@ -23,7 +23,9 @@ NEEDS_BROWSER = [
 
 
 def accessible(page: Page) -> None:
-    """No violation in light and dark."""
+    """No violation in light and dark, once the page is there as a whole."""
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("main")).to_be_attached()
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         found = Axe().run(page)

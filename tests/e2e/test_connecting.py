@@ -55,8 +55,8 @@ def test_from_nothing_to_a_push_that_is_heard(page: Page, instance: Instance, tm
 
 def connect(page: Page, root: Path) -> None:
     """Paste, test without storing, be told what is wrong, connect."""
-    page.get_by_role("link", name="Connect a git server or a folder").click()
-    page.get_by_label("Folder or address").fill(str(root))
+    page.get_by_role("link", name="Connect a forge, a git server or a folder").click()
+    page.get_by_label("Token, address or folder").fill(str(root))
     page.get_by_role("button", name="Recognise").click()
     tested = page.locator("#tested")
     page.get_by_role("button", name="Test", exact=True).click()

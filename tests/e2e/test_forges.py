@@ -135,6 +135,7 @@ def test_bitbucket_with_an_api_token(page: Page, world: World, tmp_path: Path) -
 
 def tried(page: Page, account: str) -> None:
     """Who it is and what it may do, before anything is saved."""
+    page.wait_for_load_state("networkidle")
     page.get_by_role("button", name="Test", exact=True).click()
     expect(page.locator("#tested")).to_contain_text(account, timeout=SECONDS)
     accessible(page)

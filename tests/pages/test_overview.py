@@ -59,7 +59,7 @@ def test_a_new_installation_is_told_where_to_begin() -> None:
     client, _ = signed_in()
     text = page(client, "overview")
     assert "One place for every repository you own" in text
-    assert "Connect a git server or a folder" in text
+    assert "Connect a forge, a git server or a folder" in text
     assert "Nothing needs you" not in text
 
 
@@ -75,7 +75,7 @@ def test_who_may_not_connect_waits_for_an_administrator() -> None:
     client, _ = signed_in(role=Role.OPERATOR)
     text = page(client, "overview")
     assert "An administrator of the team does that." in text
-    assert "Connect a git server or a folder" not in text
+    assert "Connect a forge, a git server or a folder" not in text
 
 
 def test_the_third_step_is_a_first_job() -> None:

@@ -37,12 +37,12 @@ def test_without_a_connection_the_list_leads_to_the_first_one() -> None:
     client, _ = signed_in()
     text = page(client, "connections")
     assert "Everything starts with a connection" in text
-    assert "Connect a git server or a folder" in text
+    assert "Connect a forge, a git server or a folder" in text
 
 
 def test_who_may_not_connect_is_not_led_to_it() -> None:
     client, _ = signed_in(role=Role.OPERATOR)
-    assert "Connect a git server or a folder" not in page(client, "connections")
+    assert "Connect a forge, a git server or a folder" not in page(client, "connections")
     assert client.get(reverse("connection_new")).status_code == 404
     assert client.post(reverse("connection_new"), form_of(Path("/srv"))).status_code == 404
 
