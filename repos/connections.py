@@ -18,12 +18,16 @@ from opssight.core.errors import Conflict, Failure, InvalidInput, NotFound
 from opssight.core.words import count, join_words
 from repos import access, connectivity, health
 from repos.connectivity import Step
-from repos.models import Connection, Credential
+from repos.models import Connection
 from repos.network import Network, checked, shown
 from repos.providers.base import Provider
 from repos.providers.types import Identity, RemoteRepository
-from repos.tokens import REFRESH, TOKEN
+from repos.tokens import REFRESH, TOKEN, store_secret
 
+_OF_AN_APP = (  # its tokens come by themselves, and would go to whatever is entered here
+    "This connection was made from an installation of a GitHub App: only its name can be changed. "
+    "Make another connection to use a token, a proxy or another server."
+)
 _LISTED = 5  # repositories that cannot be used, named in a test's answer
 
 
@@ -70,7 +74,8 @@ def create_connection(
     )
     with unique_name(connection.name), transaction.atomic():
         connection.save(force_insert=True)
-        _store_secrets(connection, client.secrets)
+        for purpose, secret in client.secrets.items():
+            store_secret(connection, purpose, secret)
         record(
             "connection.create",
             team_id=team.pk,
@@ -100,7 +105,13 @@ def update_connection(
     principal.require(Role.ADMIN, connection.team_id)
     before = _shown(connection)
     changed = options is not None and dict(options) != connection.options
-    trusted = local or (connection.local and not changed)
+    other_way = (connection.ca, connection.proxy) != (
+        connection.ca if ca is None else ca,
+        connection.proxy if proxy is None else proxy,
+    )
+    if connection.installation_id and (changed or other_way or secrets):
+        raise InvalidInput(_OF_AN_APP, [("", _OF_AN_APP)])
+    trusted = local or (connection.local and not changed and not other_way)
     known = {row.purpose: row.secret for row in connection.credentials.exclude(purpose=REFRESH)}
     kept = {purpose: secret for purpose, secret in known.items() if purpose not in (secrets or {})}
     network = _new_network(connection, ca, proxy, kept)
@@ -113,7 +124,7 @@ def update_connection(
     )
     if changed:
         _refuse_new_server(connection, client, known, kept)
-    untried = changed or bool(secrets) or (network.ca, network.proxy) != (connection.ca, connection.proxy)
+    untried = changed or other_way or bool(secrets)
     connection.name = connection.name if name is None else _name(name)
     connection.options, connection.local = client.options, trusted
     connection.ca, connection.proxy = network.ca, network.proxy
@@ -122,7 +133,8 @@ def update_connection(
         # what OAuth gave stays and goes with its token
         stay = [*client.secrets] if TOKEN in (secrets or {}) else [*client.secrets, REFRESH]
         connection.credentials.exclude(purpose__in=stay).delete()
-        _store_secrets(connection, {p: s for p, s in client.secrets.items() if p in (secrets or {})})
+        for purpose in client.secrets.keys() & (secrets or {}).keys():
+            store_secret(connection, purpose, client.secrets[purpose])
         after = _shown(connection)
         diff: dict[str, object] = {k: [before[k], after[k]] for k in after if before[k] != after[k]}
         record(
@@ -268,15 +280,6 @@ def _refuse_new_server(
         new = join_words(sorted(client.origins - used))
         sentence = f"{new} was not reached with this secret before. Enter the secret again for it."
         raise InvalidInput(sentence, [(purpose, sentence) for purpose in kept])
-
-
-def _store_secrets(connection: Connection, secrets: Mapping[str, str]) -> None:
-    for purpose, secret in secrets.items():
-        row = connection.credentials.filter(purpose=purpose).first()
-        row = row or Credential(connection=connection, purpose=purpose)
-        row.secret, row.expires_at = secret, None
-        row.refresh_owner = row.refresh_until = None  # a renewal that goes on is not stored any more
-        row.save()
 
 
 def _target(connection: Connection) -> tuple[str, object, str]:

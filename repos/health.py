@@ -85,7 +85,9 @@ def _set_health(
     """Store it, and tell whoever wants to know about a change."""
     values = {"state": state, "error_class": error_class, "sentence": sentence, "checked_at": now(), **more}
     with transaction.atomic():
-        row = Connection.objects.select_for_update().only("state", "error_class", "sentence")
+        row = Connection.objects.select_for_update().only(
+            "state", "error_class", "sentence", "team_id", "name"
+        )
         before = row.filter(pk=connection.pk).first()
         if before is None:
             return
@@ -95,6 +97,7 @@ def _set_health(
         Connection.objects.filter(pk=connection.pk).update(**values)
         for name, value in values.items():
             setattr(connection, name, value)
+        connection.team_id, connection.name = before.team_id, before.name  # it may have moved meanwhile
         _tell(connection, state)
         if before.dead != connection.dead:
             publish(HealthChanged(heard="health", connection_id=connection.pk, dead=connection.dead))

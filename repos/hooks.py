@@ -14,12 +14,12 @@ from typing import Final, Protocol
 
 from django.db import transaction
 
-from opssight.accounts.models import Role
 from opssight.accounts.scope import Principal
 from opssight.audit.record import record
 from opssight.core.clock import now
 from opssight.core.errors import (
     AuthFailure,
+    Conflict,
     Failure,
     NotFound,
     PermanentFailure,
@@ -29,12 +29,14 @@ from opssight.core.errors import (
 from opssight.core.ids import as_uuid
 from opssight.core.words import count, join_words
 from repos import access, webhooks
+from repos.beside import ask
 from repos.hook_standing import wanted, why_no_hooks
 from repos.limits import RESERVE
 from repos.models import Connection, Repository, Webhook
 from repos.providers.forge import Forge, HookSpec, RemoteHook
 from repos.providers.registry import provider_named
 
+WAIT_SECONDS: Final = 10.0  # for the provider, before somebody is told that it has not answered
 OVERLAP: Final = dt.timedelta(hours=24)  # for which the former secret counts as well
 _GIVE_UP: Final = 20  # refusals, after which the rest is not asked for when nothing was registered
 _NAMED: Final = 3  # repositories that a sentence names
@@ -292,29 +294,60 @@ def _take_away(client: Forge, connection: Connection, done: Reconciled) -> None:
         done.removed.append(row.repository.full_name)
 
 
-def remove_there(hook: Webhook) -> str:
-    """Take a registered webhook away at the provider; answers why it stays there, "" when it is gone."""
+def delete(principal: Principal, hook: Webhook) -> str:
+    """Delete a webhook with its deliveries, first at the provider for one that we registered.
+
+    Answers why it may still stand there, "" when it does not. Waits for the provider, but not for long.
+    """
+    webhooks.require_change(principal, hook)
+    stays = _remove_there(hook)
+    with transaction.atomic():
+        record("webhook.delete", team_id=hook.team_id, target=webhooks.target_of(hook))
+        Webhook.objects.filter(pk=hook.pk).delete()
+    return stays
+
+
+def _remove_there(hook: Webhook) -> str:
     if not (hook.managed and hook.remote_id and hook.connection and hook.repository):
         return ""
-    try:
-        _forge(hook.connection, reserve=0.0).delete_hook(hook.repository.external_id, hook.remote_id)
-    except Failure as failure:
-        return failure.sentence
-    return ""
+    connection, repository = hook.connection, hook.repository
+
+    def remove() -> None:
+        _forge(connection, reserve=0.0).delete_hook(repository.external_id, hook.remote_id)
+
+    answer = ask(("hook", "delete", hook.pk), 0.0, remove, wait=WAIT_SECONDS)
+    return "The provider has not answered yet." if answer.pending else answer.sentence
 
 
 @transaction.atomic
-def rotate(principal: Principal, hook: Webhook) -> None:
-    """A new secret for a registered webhook; `mend` tells the provider. The former one counts for 24 h.
+def rotate(principal: Principal, hook: Webhook, secret: str = "") -> str:
+    """A new secret, beside which the former one counts; answers what to enter at the sender.
 
-    A secret that the provider was not told of is replaced: the one that it uses goes on to count.
+    "" for a registered webhook: `mend` tells its provider, and the former one ends after 24 h. A secret
+    that the provider was not told of is replaced: the one that it uses goes on to count. Conflict for the
+    webhook of a GitHub App.
     """
-    principal.require(Role.ADMIN, hook.team_id)
+    webhooks.require_change(principal, hook)
+    if hook.instance_id:
+        raise Conflict(
+            "The webhook of a GitHub App keeps its secret: GitHub would have to be told of a new one, and "
+            "that cannot be done from here."
+        )
     if not is_untold(hook):
         hook.previous_secret = hook.secret
-    hook.secret, hook.rotated_at = random.token_urlsafe(32), now()
+    hook.secret, hook.rotated_at = webhooks.secret_of(secret), now() if hook.managed else None
     hook.save(update_fields=["secret", "previous_secret", "rotated_at"])
-    record("webhook.rotate", team_id=hook.team_id, target=("webhook", hook.pk, hook.name))
+    record("webhook.rotate", team_id=hook.team_id, target=webhooks.target_of(hook))
+    return "" if hook.managed else hook.secret
+
+
+@transaction.atomic
+def end_rotation(principal: Principal, hook: Webhook) -> None:
+    """From now on only the newest secret counts."""
+    webhooks.require_change(principal, hook)
+    hook.previous_secret = ""
+    hook.save(update_fields=["previous_secret"])
+    record("webhook.end_rotation", team_id=hook.team_id, target=webhooks.target_of(hook))
 
 
 def _end_rotations(connection: Connection) -> None:

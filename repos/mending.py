@@ -10,6 +10,7 @@ from django.urls import reverse
 from opssight.web.parts import Action
 from repos.instances import instances
 from repos.models import Connection
+from repos.oauth import can_be_reconnected
 
 Place = tuple[str, str]  # a provider's kind, and the address of its instance ("" is the public one)
 
@@ -32,7 +33,7 @@ def button_places() -> frozenset[Place]:
 def mend(connection: Connection, places: Collection[Place]) -> Action:
     """The one thing to do, for an administrator of its team."""
     place = (connection.provider, str(connection.options.get("url") or ""))
-    if place in places and not connection.installation_id:
+    if place in places and can_be_reconnected(connection, *place):
         fields = {"provider": place[0], "url": place[1], "connection": str(connection.pk)}
         return Action("Connect again", reverse("oauth_start"), "link", "primary", "post", fields)
     if connection.installation_id and connection.instance_id:

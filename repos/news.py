@@ -9,10 +9,10 @@ from django.db.models.functions import Now
 
 from opssight.audit.record import record
 from repos.events import Event, InstallationChanged, Pushed, RepositoryChanged, subscribe
+from repos.git.types import NO_OBJECT
 from repos.models import Repository
 
 State = Repository.State
-_NOT_THERE = "0" * 40
 _TAKEN = "The GitHub App was not given this repository any more. Give it back in the installation's settings."
 _BACK = ("created", "transferred")  # news of one that was gone, and is there again
 
@@ -37,7 +37,7 @@ def _pushed(event: Pushed) -> None:
     Of several deliveries at the same moment one writes: they do not wait for each other for a hint.
     """
     branch = event.ref.removeprefix("refs/heads/")
-    is_new = event.heard == "webhook" and not event.after.startswith(_NOT_THERE)
+    is_new = event.heard == "webhook" and not event.after.startswith(NO_OBJECT)
     if not is_new or branch == event.ref:
         return
     values: dict[str, Any] = {"pushed_at": Now()}

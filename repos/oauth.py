@@ -43,6 +43,11 @@ def reconnect(
 ) -> Connection:
     """New tokens for a connection. Conflict when another account allowed us in than before."""
     principal.require(Role.ADMIN, connection.team_id)
+    if not can_be_reconnected(connection, instance.kind, instance.url):
+        raise Conflict(
+            f"{connection.name} is not a connection that the button of {instance.label} made. "
+            "Make another connection."
+        )
     grant, identity = _granted(instance, code, verifier)
     if connection.account and connection.account != identity.account:
         raise Conflict(
@@ -57,6 +62,12 @@ def reconnect(
     return connection
 
 
+def can_be_reconnected(connection: Connection, kind: str, url: str) -> bool:
+    """Whether tokens of this server may go where the connection's go: the same server, on the usual way."""
+    same = (kind, url) == (connection.provider, str(connection.options.get("url") or ""))
+    return same and not (connection.installation_id or connection.ca or connection.proxy)
+
+
 def _granted(instance: Instance, code: str, verifier: str) -> tuple[Grant, Identity]:
     grant = access.oauth_of(instance).exchange(code, callback_of(instance.provider.kind), verifier)
     client = access.provider_for(instance.provider.kind, _options(instance), {"token": grant.token})
@@ -68,9 +79,8 @@ def _options(instance: Instance) -> dict[str, Any]:
 
 
 def _note(connection: Connection, identity: Identity) -> None:
-    connection.account = identity.account[:200]
-    connection.save(update_fields=["account"])
     access.note_ok(connection)
+    connections.note_identity(connection, identity)
 
 
 def free_name(team: Team, wanted: str) -> str:

@@ -132,8 +132,15 @@ def store_grant(connection: Connection, grant: Grant) -> None:
     pairs = [(TOKEN, grant.token, grant.expires_at)]
     pairs += [(REFRESH, grant.refresh_token, None)] if grant.refresh_token else []
     for purpose, secret, expires_at in pairs:
-        row = connection.credentials.filter(purpose=purpose).first()
-        row = row or Credential(connection=connection, purpose=purpose)
-        row.secret, row.expires_at = secret, expires_at
-        row.refresh_owner = row.refresh_until = None  # a renewal that goes on is not stored any more
-        row.save()
+        store_secret(connection, purpose, secret, expires_at)
+
+
+def store_secret(
+    connection: Connection, purpose: str, secret: str, expires_at: dt.datetime | None = None
+) -> None:
+    """Store one secret in the place of the former. A renewal that goes on is not stored any more."""
+    row = connection.credentials.filter(purpose=purpose).first()
+    row = row or Credential(connection=connection, purpose=purpose)
+    row.secret, row.expires_at = secret, expires_at
+    row.refresh_owner = row.refresh_until = None
+    row.save()

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from opssight.accounts.models import Role, Team
-from opssight.accounts.scope import Principal
+from opssight.accounts.scope import NotAllowed, Principal
 from opssight.audit.record import record
 from opssight.core.errors import InvalidInput
 from repos import sources
@@ -42,13 +42,32 @@ def create_hook(
     for bound in (connection, repository):
         if bound is not None and bound.team_id != team.pk:
             raise InvalidInput("This belongs to another team. Choose one of this team.")
-    secret = _secret(secret)
+    secret = secret_of(secret)
     hook = Webhook(team=team, scheme=scheme, secret=secret, connection=connection, repository=repository)
     hook.name = _name(name or (f"{label}: {repository.full_name}" if repository else label))
     with transaction.atomic():
         hook.save(force_insert=True)
-        record("webhook.create", team_id=team.pk, target=_target(hook), diff={"scheme": scheme})
+        record("webhook.create", team_id=team.pk, target=target_of(hook), diff={"scheme": scheme})
     return hook, secret
+
+
+def may_change(principal: Principal, hook: Webhook) -> bool:
+    """Whether this is an administrator of its team, for the one of a GitHub App one of the installation.
+
+    All teams share that one: whoever pauses it or takes it away does so for everybody, and no token may.
+    """
+    if hook.instance_id and not (principal.team is None and principal.user.is_superuser):
+        return False
+    return principal.may(Role.ADMIN, hook.team_id)
+
+
+def require_change(principal: Principal, hook: Webhook) -> None:
+    """NotAllowed for whoever may not change the webhook."""
+    principal.require(Role.ADMIN, hook.team_id)
+    if not may_change(principal, hook):
+        raise NotAllowed(
+            "All teams share the webhook of a GitHub App. Ask an administrator of this installation."
+        )
 
 
 @transaction.atomic
@@ -64,7 +83,7 @@ def update_hook(
 
     `allowed_sources`: the networks that deliveries may come from; none: from anywhere.
     """
-    principal.require(Role.ADMIN, hook.team_id)
+    require_change(principal, hook)
     fields = ["name", "state", "allowed_sources"]
     before = {field: getattr(hook, field) for field in fields}
     hook.name = hook.name if name is None else _name(name)
@@ -75,36 +94,8 @@ def update_hook(
     hook.save(update_fields=fields)
     after = {field: getattr(hook, field) for field in fields}
     changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
-    record("webhook.update", team_id=hook.team_id, target=_target(hook), diff=changed)
+    record("webhook.update", team_id=hook.team_id, target=target_of(hook), diff=changed)
     return hook
-
-
-@transaction.atomic
-def rotate_secret(principal: Principal, hook: Webhook, secret: str = "") -> str:
-    """Give the webhook a new secret. The old one counts as well until `end_rotation`."""
-    principal.require(Role.ADMIN, hook.team_id)
-    hook.previous_secret, hook.secret = hook.secret, _secret(secret)
-    shown = hook.secret
-    hook.save(update_fields=["secret", "previous_secret"])
-    record("webhook.rotate", team_id=hook.team_id, target=_target(hook))
-    return shown
-
-
-@transaction.atomic
-def end_rotation(principal: Principal, hook: Webhook) -> None:
-    """From now on only the newest secret counts."""
-    principal.require(Role.ADMIN, hook.team_id)
-    hook.previous_secret = ""
-    hook.save(update_fields=["previous_secret"])
-    record("webhook.end_rotation", team_id=hook.team_id, target=_target(hook))
-
-
-@transaction.atomic
-def delete_hook(principal: Principal, hook: Webhook) -> None:
-    """Delete a webhook with its deliveries; its address answers 404 from then on."""
-    principal.require(Role.ADMIN, hook.team_id)
-    record("webhook.delete", team_id=hook.team_id, target=_target(hook))
-    hook.delete()
 
 
 def send_test(principal: Principal, hook: Webhook) -> Received:
@@ -119,7 +110,8 @@ def url_of(hook: Webhook) -> str:
     return f"{str(settings.PUBLIC_URL).rstrip('/')}{hook.path}"
 
 
-def _secret(given: str) -> str:
+def secret_of(given: str) -> str:
+    """What was given, or a new one. InvalidInput for what no sender can enter."""
     if not given.isprintable():
         sentence = "A secret is one line without control characters."
         raise InvalidInput(sentence, [("secret", sentence)])
@@ -130,5 +122,6 @@ def _name(text: str) -> str:
     return " ".join(text.split())[:100]
 
 
-def _target(hook: Webhook) -> tuple[str, Any, str]:
+def target_of(hook: Webhook) -> tuple[str, Any, str]:
+    """What the audit log names."""
     return ("webhook", hook.pk, hook.name)

@@ -87,6 +87,8 @@ def revoke(principal: Principal, token_id: uuid.UUID) -> None:
         raise NotFound("There is no such access token. It may be over already.")
     if token.user_id != principal.user.pk:
         principal.require(Role.ADMIN, token.team_id)
+        if not principal.has_scope("tokens:write"):
+            raise NotAllowed("This token lacks the scope tokens:write. Make one that has it.")
     with transaction.atomic():
         if AccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now()):
             target = ("access token", token.pk, token.user.email)

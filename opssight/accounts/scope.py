@@ -29,6 +29,7 @@ class Principal:
     token: ApiToken | None = None
     scopes: frozenset[str] | None = field(default=None)  # None: a person, not narrowed
     team: Team | None = None  # a token acts in one team; None: a person, in all of theirs
+    passing: bool = False  # by an access token, which ends within minutes
 
     @classmethod
     def of_user(cls, user: User) -> Principal:
@@ -40,8 +41,9 @@ class Principal:
         """A token acts in one team, with its user's role of today: leaving the team ends it."""
         rows = Membership.objects.filter(user_id=token.user_id, team_id=token.team_id)
         roles = {team: Role(role) for team, role in rows.values_list("team_id", "role")}
-        api_token = token if isinstance(token, ApiToken) else token.parent
-        return cls(token.user, roles, api_token, frozenset(token.scopes), token.team)
+        passing = isinstance(token, AccessToken)
+        api_token = token.parent if isinstance(token, AccessToken) else token
+        return cls(token.user, roles, api_token, frozenset(token.scopes), token.team, passing)
 
     def team_ids(self, role: Role = Role.VIEWER) -> list[uuid.UUID]:
         """Teams in which this principal has at least `role`."""

@@ -53,6 +53,8 @@ def issue(
     if problems:
         raise InvalidInput("The token was not made.", problems)
     principal.require(Role.VIEWER, team.pk)
+    if principal.passing:
+        raise NotAllowed("An access token makes no other token. Use an API token, or sign in.")
     _refuse_more(principal, wanted, expires_at)
     key, secret = _random(_KEY_LENGTH), _random(_SECRET_LENGTH)
     pepper_id = keyring().primary

@@ -65,7 +65,7 @@ class AccessTokenView(Door):
         given = self.read(AccessTokenIn)
         if isinstance(request.auth, Principal):
             principal = request.auth
-            if principal.team is not None and principal.token is None:
+            if principal.passing:
                 raise exceptions.PermissionDenied("An access token does not renew itself. Sign in again.")
             team = self.team_for(Role.VIEWER, given.get("team"))
         else:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.db.models import Q, QuerySet
 
 from opssight.accounts.models import Role, Team
-from opssight.accounts.scope import Principal
+from opssight.accounts.scope import Principal, visible_to
 from opssight.core.clock import now
 from opssight.core.errors import Failure, InvalidInput, NotFound
 from opssight.repository_management.words import place_of, secrets_of
@@ -39,7 +39,7 @@ def discover(
 ) -> list[RemoteRepository]:
     """What a token sees, or without one what the connections of this kind see. Raises a `Failure`."""
     words = search.lower().split()
-    if not token and not selectors.connections(principal, provider=kind).exists():
+    if not token and not _asked(principal, kind).exists():
         raise InvalidInput(
             f"There is no connection to {kind} yet. Send an access_token, or connect first.",
             [("access_token", "This is needed while nothing is connected.")],
@@ -72,7 +72,7 @@ def connect(principal: Principal, team: Team, given: Mapping[str, Any]) -> Repos
     logins, secrets = secrets_of(kind, given["credential_type"], given["credentials"])
     options = {**place.options, **logins}
     client = access.provider_for(kind, options, secrets)
-    remote = _named(client, place.full_name)
+    identity, remote = client.identity(), _named(client, place.full_name)
     connection = connections.create_connection(principal, team, kind, given["name"], options, secrets)
     try:
         found = [Found(remote, None)]
@@ -80,6 +80,7 @@ def connect(principal: Principal, team: Team, given: Mapping[str, Any]) -> Repos
     except Failure:  # nothing is left half made
         connections.delete_connection(principal, connection, with_everything=True)
         raise
+    connections.note_identity(connection, identity)
     access.note_ok(connection)
     return repository
 
@@ -141,8 +142,14 @@ def _clients(principal: Principal, kind: str, token: str, url: str = "") -> Iter
     if token:
         yield access.provider_for(kind, {"url": url} if url else {}, {"token": token})
         return
-    for connection in selectors.connections(principal, provider=kind):
+    for connection in _asked(principal, kind):
         yield access.client_of(connection)
+
+
+def _asked(principal: Principal, kind: str) -> QuerySet[Connection]:
+    """Connections whose credential the caller may use: not those that were only shared to be seen."""
+    rows: QuerySet[Connection] = visible_to(Connection.objects.all(), principal, Role.OPERATOR)
+    return rows.filter(provider=kind).order_by("name", "id")
 
 
 def _named(client: Provider, full_name: str) -> RemoteRepository:

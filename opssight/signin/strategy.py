@@ -10,6 +10,7 @@ from social_core.backends.base import BaseAuth
 from social_core.strategy import BaseStrategy
 from social_django.models import DjangoStorage
 
+from opssight.web.attempts import SECONDS
 from repos.instances import Instance
 
 PIPELINE = [
@@ -20,7 +21,6 @@ PIPELINE = [
     "social_core.pipeline.social_auth.associate_user",
     "opssight.signin.pipeline.tell",
 ]
-SECONDS = 1_800  # how long an attempt may take
 
 
 class _Nonces:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
-import time
 from typing import Any, Final
 
 from django.conf import settings
@@ -12,7 +10,7 @@ from django.contrib import messages
 from django.contrib.auth import login
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
@@ -34,12 +32,12 @@ from opssight.core.errors import Failure, InvalidInput
 from opssight.core.words import seconds
 from opssight.signin import links
 from opssight.signin.backends import backend_for
-from opssight.signin.strategy import SECONDS, Strategy
+from opssight.signin.strategy import Strategy
+from opssight.web import attempts
 from repos.instances import Instance, instance_of
 from repos.views.oauth import OAuthCallback
 
 KEY: Final = "signin"
-OPEN: Final = 5  # attempts of one session at a time
 _BACKEND: Final = "opssight.accounts.backends.EmailBackend"  # whose sessions they are
 _NOT_OURS: Final = "This sign-in was not started here, or it is too old. Start again."
 
@@ -67,19 +65,15 @@ class StartSignin(View):
                 "next": _own(request, request.POST.get("next", "")),
                 "link": link,
                 "place": "" if link else _place(request),
-                "at": int(time.time()),
                 "session": {},
             }
             instance = _instance(attempt)
             address = backend_for(instance, Strategy(instance, attempt)).auth_url()
         except Failure as failure:
             return _refused(request, failure)
-        request.session[KEY] = [*request.session.get(KEY, []), attempt][-OPEN:]
-        context = {"address": address, "label": instance.label, "name": instance.name}
-        answer = render(request, "registration/to_forge.html", context)
-        # not a redirect: our form may only be sent to ourselves, and the browser counts where that leads
-        answer["Refresh"] = f"0; url={address}"
-        return answer
+        attempts.keep(request, KEY, attempt)
+        words = {"label": instance.label, "name": instance.name}
+        return attempts.send_away(request, "registration/to_forge.html", address, **words)
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -89,7 +83,7 @@ class Callback(View):
     http_method_names = ["get"]
 
     def get(self, request: HttpRequest, provider: str) -> HttpResponse:
-        attempt = _taken(request)
+        attempt = attempts.take(request, KEY)
         if attempt is None:
             if not request.user.is_authenticated:
                 return _refused(request, InvalidInput(_NOT_OURS))
@@ -102,8 +96,7 @@ class Callback(View):
 
     def finished(self, request: HttpRequest, attempt: dict[str, Any], provider: str) -> HttpResponse:
         user = request.user if isinstance(request.user, User) else None
-        too_old = time.time() - attempt["at"] > SECONDS
-        if attempt["provider"] != provider or too_old or attempt["link"] != (str(user.pk) if user else ""):
+        if attempt["provider"] != provider or attempt["link"] != (str(user.pk) if user else ""):
             raise InvalidInput(_NOT_OURS)
         instance = _instance(attempt)
         found = _completed(request, attempt, instance, user)
@@ -167,16 +160,6 @@ def _completed(request: HttpRequest, attempt: dict[str, Any], instance: Instance
     if not isinstance(found, User):
         raise InvalidInput(f"Signing in with {instance.name} did not work. Try again.")
     return found
-
-
-def _taken(request: HttpRequest) -> dict[str, Any] | None:
-    """The attempt of this session that the state belongs to; it counts once."""
-    state = request.GET.get("state", "").encode()
-    known: list[dict[str, Any]] = request.session.get(KEY, [])
-    found = [one for one in known if hmac.compare_digest(one["state"].encode(), state)]
-    if found:
-        request.session[KEY] = [one for one in known if one not in found]
-    return found[0] if found else None
 
 
 def _instance(attempt: dict[str, Any]) -> Instance:

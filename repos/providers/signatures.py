@@ -1,4 +1,4 @@
-"""HMAC signatures of deliveries, and reading their JSON with suspicion."""
+"""HMAC signatures of deliveries, and what deliveries of all schemes have."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qs
 
 from repos.providers.errors import Unreadable
 
@@ -33,6 +34,17 @@ def is_signed(given: str, body: bytes, secrets: Sequence[str]) -> bool:
     return any(right)
 
 
+def json_in(headers: Mapping[str, str], body: bytes) -> bytes:
+    """The JSON of a delivery that is the body or its form field `payload`. Raises `Unreadable`."""
+    if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return body
+    try:
+        fields = parse_qs(body.decode("ascii"), max_num_fields=10)
+    except ValueError:
+        raise Unreadable("The body is not a form that can be read.") from None
+    return fields.get("payload", [""])[0].encode("utf-8", "replace")
+
+
 def read_object(body: bytes) -> dict[str, Any]:
     """The JSON object in a body. Raises `Unreadable`."""
     try:
@@ -42,38 +54,6 @@ def read_object(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Unreadable("The body is not a JSON object.")
     return value
-
-
-def verified(items: Iterable[object], word: str = "verified", main: str = "primary") -> tuple[str, ...]:
-    """The e-mail addresses in a provider's list that it says are verified, the main one first."""
-    good = [item for item in items if isinstance(item, dict) and item.get(word) is True]
-    good.sort(key=lambda item: item.get(main) is not True)
-    found = (text_of(item.get("email"), 254) for item in good)
-    return tuple(email for email in found if "@" in email)
-
-
-def text_of(value: object, limit: int = 400) -> str:
-    """`value` as one printable line, or "" for anything that is not text."""
-    if not isinstance(value, str):
-        return ""
-    return "".join(char for char in value if char.isprintable())[:limit]
-
-
-def flags_of(item: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Those of the named values that are true or false."""
-    return {name: item[name] for name in names if isinstance(item.get(name), bool)}
-
-
-def flags_within(item: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """An object of an object's flags as `{name: {…}}`; nothing where it has none."""
-    flags = {key[:40]: value for key, value in part_of(item, name).items() if isinstance(value, bool)}
-    return {name: dict(sorted(flags.items())[:20])} if flags else {}
-
-
-def part_of(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The object called `name` in an object; empty when there is none."""
-    value = payload.get(name)
-    return value if isinstance(value, dict) else {}
 
 
 def ref_of(value: object) -> str:

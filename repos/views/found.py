@@ -70,7 +70,7 @@ class FoundPage(OfConnection):
         return [*super().crumbs(), Crumb("Repositories")]
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if "again" in request.GET:
+        if "again" in request.GET and self.principal.may(Role.OPERATOR, self.connection.team_id):
             forget(self.key)
             self.ask(0.0)
             return self.to_list(self.filters)

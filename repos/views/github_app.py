@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import secrets
-import time
 import uuid
 from collections.abc import Sequence
 from typing import Any, Final
@@ -22,6 +20,7 @@ from opssight.accounts.models import Role, Team
 from opssight.accounts.teams import visible_teams
 from opssight.core.errors import Failure, InvalidInput
 from opssight.core.ids import as_uuid
+from opssight.web import attempts
 from opssight.web.csp import POLICY
 from opssight.web.parts import Crumb
 from opssight.web.views import TeamPage, add_failure, one_or_404
@@ -32,7 +31,6 @@ from repos.models import ProviderInstance
 from repos.views import oauth
 
 KEY: Final = "github_app"
-OPEN: Final = 5  # attempts of one session at a time
 
 
 class AppForm(forms.Form):
@@ -100,7 +98,7 @@ class MakeApp(TeamPage):
         asked = github_app.form(
             self.principal, url, given["organization"], attempt["state"], hook_id, anywhere=given["anywhere"]
         )
-        _keep(self.request, {**attempt, "team": str(self.request.team.pk), "what": "make"})
+        attempts.keep(self.request, KEY, {**attempt, "team": str(self.request.team.pk), "what": "make"})
         context = self.get_context_data(address=asked.address, manifest=json.dumps(asked.manifest))
         answer = render(self.request, "repos/to_github.html", context)
         parts = urlsplit(asked.address)
@@ -141,8 +139,9 @@ class InstallApp(TeamPage):
         row = _app(request.POST.get("app", ""))
         state = secrets.token_urlsafe(32)
         attempt = {"state": state, "app": str(row.pk), "team": str(self.request.team.pk), "what": "install"}
-        _keep(request, attempt)
-        return oauth.sent(request, github_app.address_to_install(row, state), row.app_slug)
+        attempts.keep(request, KEY, attempt)
+        address = github_app.address_to_install(row, state)
+        return attempts.send_away(request, oauth.PAGE, address, label=row.app_slug)
 
 
 class AppInstalled(TeamPage):
@@ -166,8 +165,8 @@ class AppInstalled(TeamPage):
         except Failure as failure:
             messages.error(request, failure.sentence)
             return redirect("connection_new")
-        oauth.keep(request, proof)
-        return oauth.sent(request, address, row.app_slug)
+        attempts.keep(request, oauth.KEY, proof)
+        return attempts.send_away(request, oauth.PAGE, address, label=row.app_slug)
 
     def known(self, number: str) -> HttpResponse:
         rows = selectors.connections(self.principal).exclude(installation_id="")
@@ -185,17 +184,8 @@ def _app(given: str) -> ProviderInstance:
     return row
 
 
-def _keep(request: HttpRequest, attempt: dict[str, Any]) -> None:
-    attempt["at"] = int(time.time())
-    request.session[KEY] = [*request.session.get(KEY, []), attempt][-OPEN:]
-
-
-def _taken(request: HttpRequest, what: str) -> dict[str, Any]:
-    """The attempt of this session that the state belongs to; it counts once."""
-    state = request.GET.get("state", "").encode()
-    known: list[dict[str, Any]] = request.session.get(KEY, [])
-    found = [one for one in known if hmac.compare_digest(one["state"].encode(), state)]
-    request.session[KEY] = [one for one in known if one not in found]
-    if not found or found[0]["what"] != what or time.time() - found[0]["at"] > oauth.SECONDS:
+def _taken(request: HttpRequest, what: str) -> attempts.Attempt:
+    found = attempts.take(request, KEY)
+    if found is None or found["what"] != what:
         raise InvalidInput("This was not started here, or it is too old. Start again.")
-    return found[0]
+    return found

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
-import time
 from typing import Any, Final
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 
 from opssight.accounts.models import Role, Team
 from opssight.accounts.teams import visible_teams
 from opssight.core.errors import Failure, InvalidInput
 from opssight.core.ids import as_uuid
+from opssight.web import attempts
 from opssight.web.views import TeamPage, one_or_404
 from repos import github_app, oauth, selectors
 from repos.instances import Instance, instance_of
 from repos.models import Connection, ProviderInstance
 
 KEY: Final = "oauth"
-OPEN: Final = 5  # attempts of one session at a time
-SECONDS: Final = 1_800
+PAGE: Final = "repos/to_provider.html"  # on the way to the provider
 
 
 class StartOAuth(TeamPage):
@@ -43,11 +41,11 @@ class StartOAuth(TeamPage):
         except Failure as failure:
             messages.error(request, failure.sentence)
             return redirect("connection_new")
-        keep(request, attempt)
-        return sent(request, address, instance.label)
+        attempts.keep(request, KEY, attempt)
+        return attempts.send_away(request, PAGE, address, label=instance.label)
 
 
-def attempt_for(kind: str, url: str, **more: str) -> dict[str, Any]:
+def attempt_for(kind: str, url: str, **more: str) -> attempts.Attempt:
     """What the session has to know until the provider sends the browser back."""
     return {
         "state": secrets.token_urlsafe(32),
@@ -55,24 +53,8 @@ def attempt_for(kind: str, url: str, **more: str) -> dict[str, Any]:
         "provider": kind,
         "url": url,
         "connection": "",
-        "at": int(time.time()),
         **more,
     }
-
-
-def keep(request: HttpRequest, attempt: dict[str, Any]) -> None:
-    request.session[KEY] = [*request.session.get(KEY, []), attempt][-OPEN:]
-
-
-def sent(request: HttpRequest, address: str, label: str) -> HttpResponse:
-    """Send the browser to a provider.
-
-    Not a redirect: our form may only be sent to ourselves, and the browser counts where that leads.
-    """
-    answer = render(request, "repos/to_provider.html", {"address": address, "label": label})
-    answer["Refresh"] = f"0; url={address}"
-    answer["Cache-Control"] = "no-store"
-    return answer
 
 
 class OAuthCallback(TeamPage):
@@ -120,12 +102,8 @@ class OAuthCallback(TeamPage):
         messages.success(self.request, f"{connection.name} works again.")
         return HttpResponseRedirect(reverse("connection", args=[connection.pk]))
 
-    def attempt(self, kind: str) -> dict[str, Any]:
-        """The attempt of this session that the state belongs to; it counts once, for half an hour."""
-        state = self.request.GET.get("state", "")
-        known: list[dict[str, Any]] = self.request.session.get(KEY, [])
-        found = [one for one in known if hmac.compare_digest(one["state"].encode(), state.encode())]
-        self.request.session[KEY] = [one for one in known if one not in found]
-        if not found or found[0]["provider"] != kind or time.time() - found[0]["at"] > SECONDS:
+    def attempt(self, kind: str) -> attempts.Attempt:
+        found = attempts.take(self.request, KEY)
+        if found is None or found["provider"] != kind:
             raise InvalidInput("This sign-in was not started here, or it is too old. Start again.")
-        return found[0]
+        return found

@@ -80,6 +80,29 @@ def test_an_access_token_makes_no_other(member: tuple[User, Team]) -> None:
     assert "does not renew itself" in again.json()["detail"]
 
 
+def test_what_passes_makes_nothing_that_stays(member: tuple[User, Team]) -> None:
+    user, team = member
+    for given in (
+        exchange(api_of(user, team)),
+        exchange(Api(), email=user.email, password=SECRET_WORD, team=str(team.pk)),
+    ):
+        refused = Api(given["access_token"]).post("tokens/", {"name": "for ever", "scopes": ["all"]})
+        assert refused.status_code == 403
+        assert "makes no other token" in refused.json()["detail"]
+
+
+def test_ending_those_of_others_needs_the_scope(member: tuple[User, Team]) -> None:
+    user, team = member
+    theirs = exchange(api_of(*make_member(Role.VIEWER, team)[:1], team))
+    assert (
+        api_of(user, team, "runs:read").post("auth/token/revoke", {"jti": theirs["jti"]}).status_code == 403
+    )
+    assert status_with(theirs["access_token"]) == 200
+    narrow = api_of(user, team, "tokens:write")
+    assert narrow.post("auth/token/revoke", {"jti": theirs["jti"]}).status_code == 204
+    assert status_with(theirs["access_token"]) == 401
+
+
 def test_email_and_password_sign_in(member: tuple[User, Team], settings: Settings) -> None:
     user, team = member
     given = exchange(Api(), email=user.email, password=SECRET_WORD, team=str(team.pk))

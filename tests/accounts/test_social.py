@@ -231,7 +231,7 @@ def test_what_was_not_started_here_is_refused(
     if change == "provider":
         back = back.replace("/callback/github", "/callback/gitlab")
     if change == "age":
-        monkeypatch.setattr("opssight.signin.views.SECONDS", -1)
+        monkeypatch.setattr("opssight.web.attempts.SECONDS", -1)
     if change == "twice":
         browser.get(back)
         browser.logout()

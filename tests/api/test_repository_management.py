@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from opssight.accounts.models import AllowedHost, Role, Team
 from opssight.core.clock import now
-from repos.models import Connection, Repository
+from repos.models import Connection, ConnectionGrant, Repository
 from tests.api.client import Api, api_of, make_api, make_member
 from tests.factories import make_connection, make_repository, make_team
 from tests.forges.github import GitHubStandIn
@@ -235,6 +235,25 @@ def test_providers_and_health_need_no_token() -> None:
     assert health.json()["checks"]["database"] is True
     for path in ("connections", "monitor", "search?query=x"):
         assert Api().get(f"{BASE}/{path}").status_code == 401
+
+
+def test_a_shared_connection_is_not_asked_for_others(member: tuple[Api, Team], forge: GitHubStandIn) -> None:
+    api, _ = member
+    assert connect(api, forge).status_code == 201
+    stranger, theirs = make_api()
+    ConnectionGrant.objects.create(connection=Connection.objects.get(), team=theirs)
+    forge.asked.clear()
+    assert stranger.get(f"{BASE}/search?query=secret").json()["repositories"] == []
+    assert stranger.post(f"{BASE}/discover", {}).status_code == 422
+    assert forge.asked == []
+
+
+def test_a_viewer_makes_us_ask_no_server(member: tuple[Api, Team], forge: GitHubStandIn) -> None:
+    _, team = member
+    viewer, _ = make_member(Role.VIEWER, team)
+    body = {"access_token": TOKEN, "url": forge.url}
+    assert api_of(viewer, team).post(f"{BASE}/discover", body).status_code == 403
+    assert forge.asked == []
 
 
 def test_others_see_and_change_nothing(member: tuple[Api, Team], forge: GitHubStandIn) -> None:

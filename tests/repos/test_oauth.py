@@ -121,7 +121,7 @@ def test_what_was_not_started_here_is_refused(
     if change == "provider":
         back = back.replace("/callback/github", "/callback/gitlab")
     if change == "age":
-        monkeypatch.setattr("repos.views.oauth.SECONDS", -1)
+        monkeypatch.setattr("opssight.web.attempts.SECONDS", -1)
     if change == "twice":
         browser.get(back)
         Connection.objects.all().delete()

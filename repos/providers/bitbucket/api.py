@@ -16,8 +16,8 @@ from repos.providers.bitbucket import reading
 from repos.providers.forge import Forge, Person
 from repos.providers.http import Api, Params
 from repos.providers.oauth import OAuth
-from repos.providers.signatures import text_of, verified
 from repos.providers.types import Context, Field, Identity, Need
+from repos.providers.values import text_of, verified
 from repos.providers.wire import Dialect, FixedToken
 
 GIT = "https://bitbucket.org"

@@ -12,6 +12,7 @@ from opssight.core.errors import NotFound
 from repos.providers.bitbucket import reading
 from repos.providers.bitbucket.api import PAGE, CloudApi, braced
 from repos.providers.forge import Check, CheckState, HookSpec, Pipeline, RemoteHook
+from repos.providers.values import number_of
 
 _EVENTS = frozenset(
     {
@@ -63,7 +64,7 @@ class CloudBuilds(CloudApi):
 
         def next_page(page: Any) -> str:
             """This list alone has no `next`, only the number of what there is."""
-            at, size = (reading.number_of(page.get(name)) or 0 for name in ("page", "size"))
+            at, size = (number_of(page.get(name)) or 0 for name in ("page", "size"))
             return f"{path}?{urlencode({**params, 'page': at + 1})}" if at and at * PAGE < size else ""
 
         for data in self._api.every(path, params, items=reading.values, next_of=next_page):

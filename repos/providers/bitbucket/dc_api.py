@@ -15,8 +15,8 @@ from repos.providers.bitbucket.api import bad_address
 from repos.providers.bitbucket.reading import object_of, values
 from repos.providers.forge import Forge
 from repos.providers.http import Api, Params
-from repos.providers.signatures import text_of
 from repos.providers.types import Context, Field, Identity, Missed, RemoteRepository
+from repos.providers.values import text_of
 from repos.providers.wire import Dialect, FixedToken
 
 _PAGE = 500

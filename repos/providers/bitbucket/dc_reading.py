@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import quote
 
 from opssight.core.errors import PermanentFailure
-from repos.providers.bitbucket.reading import full_oid, lines_of, link_of, number_of, object_of
+from repos.providers.bitbucket.reading import full_oid, object_of
 from repos.providers.forge import Pull, RemoteHook
-from repos.providers.signatures import flags_of, part_of, text_of
 from repos.providers.types import PullState, RemoteRepository
+from repos.providers.values import flags_of, lines_of, number_of, part_of, text_of, url_of
 
 _PULLS = {"OPEN": PullState.OPEN, "MERGED": PullState.MERGED}  # else declined
 
@@ -80,7 +80,7 @@ def repository(data: object, default_branch: str) -> RemoteRepository:
 def _web_url(about: Mapping[str, Any]) -> str:
     links = part_of(about, "links").get("self")
     first = links[0] if isinstance(links, list) and links else None
-    return link_of(text_of(first.get("href"), 2_000)) if isinstance(first, dict) else ""
+    return url_of(text_of(first.get("href"), 2_000)) if isinstance(first, dict) else ""
 
 
 def _reason(about: Mapping[str, Any]) -> str:

@@ -11,8 +11,8 @@ from repos.providers.bitbucket import reading
 from repos.providers.bitbucket.api import CloudApi, quoted, workspace_of
 from repos.providers.forge import MergeMethod, NewPull, Pull, PullChange
 from repos.providers.http import Params
-from repos.providers.signatures import part_of
 from repos.providers.types import Capability, PullState
+from repos.providers.values import part_of
 
 _PAGE = 50  # pull requests have shorter pages than all else
 _STATES = {

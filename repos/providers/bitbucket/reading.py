@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from opssight.core.errors import PermanentFailure
@@ -17,8 +15,8 @@ from repos.providers.forge import (
     Pull,
     RemoteHook,
 )
-from repos.providers.signatures import flags_of, part_of, text_of
 from repos.providers.types import Need, PipelineState, PullState, RemoteRepository
+from repos.providers.values import flags_of, lines_of, number_of, part_of, text_of, time_of, url_of
 
 _UUID = re.compile(r"\{?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\}?", re.IGNORECASE)
 _OID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -86,33 +84,13 @@ def uuid_of(value: object) -> str:
     return match[1].lower() if match else ""
 
 
-def time_of(value: object) -> dt.datetime | None:
-    if not isinstance(value, str):
-        return None
-    with suppress(ValueError, OverflowError):
-        time = dt.datetime.fromisoformat(value)
-        return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
-    return None
-
-
-def lines_of(value: object, limit: int = 100_000) -> str:
-    """Text of several lines, without characters that no database takes."""
-    if not isinstance(value, str):
-        return ""
-    return "".join(char for char in value if char in "\n\t" or char.isprintable())[:limit]
-
-
-def number_of(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
 def full_oid(value: object) -> str:
     """A commit's full name. Pull requests tell the first 12 digits only, which is "" here."""
     return value if isinstance(value, str) and _OID.fullmatch(value) else ""
 
 
 def web_address(data: Mapping[str, Any]) -> str:
-    return text_of(part_of(part_of(data, "links"), "html").get("href"), 2_000)
+    return url_of(part_of(part_of(data, "links"), "html").get("href"))
 
 
 def may(scopes: tuple[str, ...]) -> dict[Need, bool]:
@@ -157,7 +135,7 @@ def repository(data: object) -> RemoteRepository:
         usable=git,
         reason="" if git else "This is not a git repository. Convert it at Bitbucket.",
         language=text_of(about.get("language"), 60),
-        web_url=link_of(web_address(about)),
+        web_url=web_address(about),
         data=_data(about),
     )
 
@@ -168,11 +146,6 @@ def _data(about: Mapping[str, Any]) -> dict[str, Any]:
     policy, active = text_of(about.get("fork_policy"), 40), time_of(about.get("updated_on"))
     found |= {"fork_policy": policy} if policy else {}
     return found | ({"active_at": active.isoformat()} if active else {})
-
-
-def link_of(url: str) -> str:
-    """An address that a page may link to, or ""."""
-    return url if url.startswith(("https://", "http://")) else ""
 
 
 # --- pull requests --------------------------------------------------------------------------------
@@ -233,7 +206,7 @@ def check(data: object) -> Check:
         name=text_of(about.get("name")) or text_of(about.get("key")),
         state=_CHECKS.get(str(about.get("state")), CheckState.PENDING),
         description=text_of(about.get("description")),
-        url=text_of(about.get("url"), 2_000),
+        url=url_of(about.get("url")),
     )
 
 
@@ -277,7 +250,7 @@ def hook(data: object) -> RemoteHook:
     events, active = about.get("events"), about.get("active") is True
     return RemoteHook(
         external_id=uuid,
-        url=text_of(about.get("url"), 2_000),
+        url=url_of(about.get("url")),
         active=active,
         events=tuple(map(text_of, events)) if isinstance(events, list) else (),
         disabled="" if active else "It is switched off at Bitbucket.",

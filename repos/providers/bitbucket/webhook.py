@@ -11,23 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from repos.git.types import NO_OBJECT
 from repos.providers.base import HookScheme
 from repos.providers.bitbucket import dc_reading, reading
 from repos.providers.errors import Unreadable
 from repos.providers.news import What, pull_news, repository_news, understood
-from repos.providers.signatures import (
-    is_signed,
-    oid_of,
-    part_of,
-    read_object,
-    ref_of,
-    signature,
-    text_of,
-)
+from repos.providers.signatures import is_signed, oid_of, read_object, ref_of, signature
 from repos.providers.types import News, Parsed, PipelineNews, PipelineState, PullState, Push, RepositoryNews
+from repos.providers.values import part_of, text_of, url_of
 
 _SIGNATURE = "x-hub-signature"
-_NOTHING = "0" * 40
 _KINDS = {"branch": "refs/heads/", "tag": "refs/tags/"}
 _PING = "diagnostics:ping"
 _PULLS = {
@@ -218,7 +211,7 @@ def _build(status: Mapping[str, Any], by: str) -> PipelineNews:
         name=text_of(status.get("name")) or key,
         ref=text_of(status.get("refname"), 255),
         oid=reading.full_oid(part_of(status, "commit").get("hash")) or reading.full_oid(commit),
-        url=text_of(status.get("url"), 2_000),
+        url=url_of(status.get("url")),
         by=by,
     )
 
@@ -242,5 +235,5 @@ def _dc_news(event: str, payload: Mapping[str, Any], by: str) -> Iterable[News]:
 def _oid(side: Mapping[str, Any]) -> str:
     """A tag is told by the commit below it, which is not what an annotated one stands for: "" then."""
     if not side:
-        return _NOTHING
+        return NO_OBJECT
     return "" if side.get("type") == "tag" else oid_of(part_of(side, "target").get("hash"))

@@ -40,7 +40,6 @@ from repos.providers.gitea.api import (
 )
 from repos.providers.http import Api, Params
 from repos.providers.oauth import OAuth
-from repos.providers.signatures import text_of, verified
 from repos.providers.types import (
     Capability,
     Context,
@@ -51,6 +50,7 @@ from repos.providers.types import (
     PullState,
     RemoteRepository,
 )
+from repos.providers.values import text_of, verified
 from repos.providers.wire import FixedToken
 
 _PAGES: Params = {"page": 1, "limit": MOST_ITEMS}

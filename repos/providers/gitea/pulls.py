@@ -19,6 +19,7 @@ from repos.providers.gitea import reading
 from repos.providers.gitea.api import MOST_ITEMS, counted, object_of, odd, patiently
 from repos.providers.http import Api
 from repos.providers.types import PullState
+from repos.providers.values import number_of
 
 _COLOUR = "#4b7bec"  # of a label that we make
 
@@ -204,7 +205,7 @@ def _new_label(api: Api, path: str, name: str) -> int:
 
 def _label(data: object) -> tuple[str, int]:
     item = object_of(data, "a label")
-    name, number = item.get("name"), reading.number_of(item.get("id"))
+    name, number = item.get("name"), number_of(item.get("id"))
     if not isinstance(name, str) or number is None:
         raise odd("a label")
     return name, number

@@ -5,13 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Literal
 
 from repos.providers.forge import Check, CheckState, Pipeline, Pull, RemoteHook
 from repos.providers.gitea.api import is_full_name, object_of, odd
-from repos.providers.signatures import flags_of, flags_within, part_of, text_of
 from repos.providers.types import PipelineState, PullState, RemoteRepository
+from repos.providers.values import (
+    flags_of,
+    flags_within,
+    line_of,
+    lines_of,
+    number_of,
+    part_of,
+    text_of,
+    time_of,
+    url_of,
+)
 
 _DRAFT = re.compile(r"\s*(?:wip:|\[wip\])\s*", re.IGNORECASE)  # what servers take for one by default
 _LONGEST = 65_536  # characters of a pull request's text
@@ -68,7 +77,7 @@ def repository(data: object) -> RemoteRepository:
     return RemoteRepository(
         external_id=id_of(item, "a repository"),
         full_name=full_name,
-        description=line(item.get("description"), 1_000),
+        description=line_of(item.get("description"), 1_000),
         default_branch=text_of(item.get("default_branch"), 255),
         visibility=_visibility(item),
         archived=item.get("archived") is True,
@@ -85,7 +94,7 @@ def repository(data: object) -> RemoteRepository:
 
 def _data(item: Mapping[str, Any]) -> dict[str, Any]:
     """The server tells the last change of any kind, not the last push."""
-    active = moment(item.get("updated_at"))
+    active = time_of(item.get("updated_at"))
     found = flags_of(item, *_FLAGS) | flags_within(item, "permissions")
     return found | ({"active_at": active.isoformat()} if active else {})
 
@@ -110,7 +119,7 @@ def _visibility(item: Mapping[str, Any]) -> Literal["unknown", "public", "intern
 def pull(data: object) -> Pull:
     """A pull request; the mark of a draft is taken off the title."""
     item = object_of(data, "a pull request")
-    number, title = number_of(item.get("number")), line(item.get("title"), 400)
+    number, title = number_of(item.get("number")), line_of(item.get("title"), 400)
     if number is None:
         raise odd("a pull request")
     merged, is_open = item.get("merged") is True, item.get("state") == "open"
@@ -123,12 +132,12 @@ def pull(data: object) -> Pull:
         head=_branch(head),
         base=_branch(part_of(item, "base")),
         head_oid=text_of(head.get("sha"), 64),
-        body=_lines(item.get("body")),
+        body=lines_of(item.get("body")),
         draft=item.get("draft") is True or is_draft(title),
         author=text_of(part_of(item, "user").get("login"), 100),
         labels=tuple(names_of(item.get("labels"), "name")),
         merge_oid=text_of(item.get("merge_commit_sha"), 64) if merged else "",
-        updated_at=moment(item.get("updated_at")),
+        updated_at=time_of(item.get("updated_at")),
     )
 
 
@@ -157,7 +166,7 @@ def check(data: object) -> Check:
     return Check(
         name=text_of(item.get("context"), 255),
         state=_CHECKS.get(text_of(item.get("status")), CheckState.PENDING),
-        description=line(item.get("description"), 400),
+        description=line_of(item.get("description"), 400),
         url=url_of(item.get("target_url")),
     )
 
@@ -192,7 +201,7 @@ def _run_state(item: Mapping[str, Any]) -> PipelineState:
 
 
 def _first(item: Mapping[str, Any], *names: str) -> dt.datetime | None:
-    return next((found for name in names if (found := moment(item.get(name)))), None)
+    return next((found for name in names if (found := time_of(item.get(name)))), None)
 
 
 def hook(data: object) -> RemoteHook:
@@ -219,33 +228,3 @@ def names_of(value: object, name: str) -> list[str]:
 
 def list_of(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def number_of(value: object) -> int | None:
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-    return value if fits and isinstance(value, int) else None
-
-
-def moment(value: object) -> dt.datetime | None:
-    """A time; None for the year 1 and for 1970, which stand for "never"."""
-    with suppress(ValueError):
-        found = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
-        if found is not None and found.year > 1970:
-            return found if found.tzinfo else found.replace(tzinfo=dt.UTC)
-    return None
-
-
-def line(value: object, limit: int) -> str:
-    return text_of(" ".join(value.split()), limit) if isinstance(value, str) else ""
-
-
-def _lines(value: object) -> str:
-    if not isinstance(value, str):
-        return ""
-    return "".join(char for char in value[:_LONGEST] if char.isprintable() or char in "\n\r\t")
-
-
-def url_of(value: object) -> str:
-    """An address that a page may link to."""
-    url = text_of(value, 2_000)
-    return url if url.startswith(("https://", "http://")) else ""

@@ -9,25 +9,17 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
-from urllib.parse import parse_qs
 
+from repos.git.types import NO_OBJECT
 from repos.providers.base import HookScheme
 from repos.providers.errors import Unreadable
 from repos.providers.gitea import reading
 from repos.providers.news import What, pipeline_news, pull_news, repository_news, understood
-from repos.providers.signatures import (
-    is_signed,
-    oid_of,
-    part_of,
-    read_object,
-    ref_of,
-    signature,
-    text_of,
-)
+from repos.providers.signatures import is_signed, json_in, oid_of, read_object, ref_of, signature
 from repos.providers.types import News, Parsed, Push
+from repos.providers.values import number_of, part_of, text_of, url_of
 
 _SENDERS = ("forgejo", "gitea", "gogs")  # each sends its own headers and those of its ancestors
-_NOTHING = "0" * 40
 _EXAMPLE = b'{"message": "A test delivery of OpsSight."}'
 _REPOSITORY: dict[str, What] = {"created": "created", "deleted": "deleted"}
 _FORGEJO_RUN = "action_run_"  # success, failure, recover
@@ -51,23 +43,23 @@ class GiteaScheme(HookScheme):
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool:
         with suppress(Unreadable):
-            return is_signed(f"sha256={_header(headers, 'signature')}", _json_of(headers, body), secrets)
+            return is_signed(f"sha256={_header(headers, 'signature')}", json_in(headers, body), secrets)
         return False
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> Parsed:
         event = text_of(_header(headers, "event"), 60)
         if not event:
             raise Unreadable("The header X-Gitea-Event is missing, so nobody knows what this is about.")
-        payload = read_object(_json_of(headers, body))
+        payload = read_object(json_in(headers, body))
         # the runs of Forgejo have it inside
         repository = part_of(payload, "repository") or part_of(part_of(payload, "run"), "repository")
-        number = reading.number_of(repository.get("id"))
+        number = number_of(repository.get("id"))
         return Parsed(
             event=event,
             delivery_id=text_of(_header(headers, "delivery")),
             repository_id="" if number is None else str(number),
             repository_name=text_of(repository.get("full_name")),
-            repository_url=reading.url_of(repository.get("html_url")),
+            repository_url=url_of(repository.get("html_url")),
             pushes=_pushes(event, payload),
             news=tuple(_news(event, payload)),
         )
@@ -87,21 +79,10 @@ def _header(headers: Mapping[str, str], name: str) -> str:
     return next((value for sender in _SENDERS if (value := headers.get(f"x-{sender}-{name}"))), "")
 
 
-def _json_of(headers: Mapping[str, str], body: bytes) -> bytes:
-    """What is signed. Raises `Unreadable`."""
-    if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return body
-    try:
-        fields = parse_qs(body.decode("ascii"), max_num_fields=10)
-    except ValueError:
-        raise Unreadable("The body is not a form that can be read.") from None
-    return fields.get("payload", [""])[0].encode("utf-8", "replace")
-
-
 def _pushes(event: str, payload: Mapping[str, Any]) -> tuple[Push, ...]:
     if event == "delete" and payload.get("ref_type") == "branch":  # no push tells of it, as with tags
         ref = ref_of(f"refs/heads/{text_of(payload.get('ref'))}")
-        return (Push(ref, "", _NOTHING, _by(payload)),)
+        return (Push(ref, "", NO_OBJECT, _by(payload)),)
     if event != "push":
         return ()
     push = Push(

@@ -17,10 +17,10 @@ import jwt
 from opssight.core.errors import AuthFailure, NotFound, PermanentFailure, TransientFailure
 from repos.providers.forge import Person
 from repos.providers.github.dialect import dialect
-from repos.providers.github.reading import id_of, login_of, object_of, odd, time_of
+from repos.providers.github.reading import id_of, login_of, object_of, odd
 from repos.providers.http import Api, Wire
 from repos.providers.oauth import Grant
-from repos.providers.signatures import part_of, text_of, verified
+from repos.providers.values import part_of, text_of, time_of, verified
 from repos.providers.wire import FixedToken
 
 LABEL = "GitHub"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from repos.providers.signatures import text_of
+from repos.providers.values import text_of
 from repos.providers.wire import Budget, Dialect
 
 _ORGANIZATION = re.compile(r"`([\w.-]{1,100})`")

@@ -10,7 +10,7 @@ from opssight.core.errors import BlockedByOrganization, Failure, NotFound, Perma
 from repos.providers.github.dialect import blocked, refusal
 from repos.providers.github.reading import object_of
 from repos.providers.http import Api
-from repos.providers.signatures import text_of
+from repos.providers.values import text_of
 
 READY = """
 mutation($id: ID!) { markPullRequestReadyForReview(input: {pullRequestId: $id}) { clientMutationId } }

@@ -9,9 +9,9 @@ from urllib.parse import quote
 
 from opssight.core.errors import NotFound
 from repos.providers.forge import FailedDelivery, HookSpec, RemoteHook
-from repos.providers.github.reading import hook_of, id_of, number_of, object_of, time_of
+from repos.providers.github.reading import hook_of, id_of, object_of
 from repos.providers.http import Api
-from repos.providers.signatures import text_of
+from repos.providers.values import number_of, text_of, time_of
 
 # a push is also sent when a branch or tag is made or deleted
 EVENTS = frozenset({"push", "repository", "pull_request", "workflow_run"})

@@ -48,7 +48,6 @@ from repos.providers.github.reading import (
 )
 from repos.providers.http import Api, Params
 from repos.providers.oauth import OAuth
-from repos.providers.signatures import text_of
 from repos.providers.types import (
     Capability,
     Context,
@@ -59,6 +58,7 @@ from repos.providers.types import (
     PullState,
     RemoteRepository,
 )
+from repos.providers.values import text_of
 from repos.providers.wire import Budget, FixedToken
 
 _LONGEST_DESCRIPTION = 140  # of a commit status
@@ -90,9 +90,9 @@ class GitHubProvider(Forge):
     delivery_header = "x-github-delivery"
     public = "https://github.com"
     asks = dict.fromkeys(Need, "repo")
-    credentials_page = "/settings/tokens/new?description=OpsSight&scopes=repo,workflow,read:org"
+    credentials_page = "/settings/tokens/new?description=OpsSight&scopes=repo,workflow"
     # without `workflow` a push that touches .github/workflows is refused
-    oauth = OAuth("/login/oauth/authorize", "/login/oauth/access_token", ("repo", "workflow", "read:org"))
+    oauth = OAuth("/login/oauth/authorize", "/login/oauth/access_token", ("repo", "workflow"))
 
     def __init__(self, options: Options, secrets: Mapping[str, str], context: Context) -> None:
         super().__init__(options, secrets, context)

@@ -11,8 +11,8 @@ from repos.providers.forge import MergeMethod, NewPull, Pull, PullChange
 from repos.providers.github.graphql import AUTO_MERGE, DRAFT, READY, mutate
 from repos.providers.github.reading import is_between, login_of, object_of, pull_of
 from repos.providers.http import Api, Params
-from repos.providers.signatures import text_of
 from repos.providers.types import PullState
+from repos.providers.values import text_of
 
 _NO_AUTO_MERGE = {
     "auto merge is not allowed": (

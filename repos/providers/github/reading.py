@@ -11,8 +11,17 @@ from typing import Any, Literal
 from opssight.core.errors import PermanentFailure
 from repos.providers.forge import Check, CheckState, Pipeline, Pull, RemoteHook
 from repos.providers.github.dialect import budget_of
-from repos.providers.signatures import flags_of, flags_within, part_of, text_of
 from repos.providers.types import Need, PipelineState, PullState, RemoteRepository
+from repos.providers.values import (
+    flags_of,
+    flags_within,
+    lines_of,
+    number_of,
+    part_of,
+    text_of,
+    time_of,
+    url_of,
+)
 from repos.providers.wire import Budget
 
 _NAME = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9_.-]{1,100}"
@@ -128,7 +137,7 @@ def pull_of(data: Any) -> Pull:
         head=text_of(head.get("ref"), 255),
         base=text_of(base.get("ref"), 255),
         head_oid=text_of(head.get("sha"), 64),
-        body=_lines(item.get("body")),
+        body=lines_of(item.get("body")),
         draft=item.get("draft") is True,
         author=login_of(item.get("user")),
         labels=tuple(filter(None, names)),
@@ -264,34 +273,8 @@ def id_of(item: Mapping[str, Any], what: str) -> str:
     return str(number)
 
 
-def number_of(value: object) -> int | None:
-    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-    return value if fits else None  # type: ignore[return-value]
-
-
 def login_of(user: object) -> str:
     return text_of(user.get("login"), 100) if isinstance(user, dict) else ""
-
-
-def url_of(value: object) -> str:
-    """An address that may be a link on a page, or ""."""
-    url = text_of(value, 2_000)
-    return url if url.startswith(("https://", "http://")) else ""
-
-
-def time_of(value: object) -> dt.datetime | None:
-    if not isinstance(value, str):
-        return None
-    with suppress(ValueError, OverflowError):
-        found = dt.datetime.fromisoformat(value)
-        return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
-    return None
-
-
-def _lines(value: object) -> str:
-    if not isinstance(value, str):
-        return ""
-    return "".join(char for char in value if char.isprintable() or char in "\n\t")[:_LONGEST]
 
 
 def odd(what: str) -> PermanentFailure:

@@ -6,22 +6,14 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
-from urllib.parse import parse_qs
 
 from repos.providers.base import HookScheme
 from repos.providers.errors import Unreadable
 from repos.providers.github import reading
 from repos.providers.news import What, pipeline_news, pull_news, repository_news, understood
-from repos.providers.signatures import (
-    is_signed,
-    oid_of,
-    part_of,
-    read_object,
-    ref_of,
-    signature,
-    text_of,
-)
+from repos.providers.signatures import is_signed, json_in, oid_of, read_object, ref_of, signature
 from repos.providers.types import InstallationNews, News, Parsed, Push, RepositoryNews
+from repos.providers.values import number_of, part_of, text_of, url_of
 
 _SIGNATURE = "x-hub-signature-256"
 _EXAMPLE = b'{"zen": "A test delivery of OpsSight.", "hook_id": 0}'
@@ -69,14 +61,14 @@ class GitHubScheme(HookScheme):
         event = text_of(headers.get("x-github-event"), 60)
         if not event:
             raise Unreadable("The header X-GitHub-Event is missing, so nobody knows what this is about.")
-        payload = read_object(_json_of(headers, body))
+        payload = read_object(json_in(headers, body))
         repository = part_of(payload, "repository")
         return Parsed(
             event=event,
             delivery_id=text_of(headers.get("x-github-delivery")),
             repository_id=_id_of(repository),
             repository_name=text_of(repository.get("full_name")),
-            repository_url=reading.url_of(repository.get("html_url")),
+            repository_url=url_of(repository.get("html_url")),
             pushes=(_push(payload),) if event == "push" else (),
             news=tuple(_news(event, payload)),
             installation_id=_id_of(part_of(payload, "installation")),
@@ -97,18 +89,8 @@ class GitHubScheme(HookScheme):
         return headers, _EXAMPLE
 
 
-def _json_of(headers: Mapping[str, str], body: bytes) -> bytes:
-    if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return body
-    try:
-        fields = parse_qs(body.decode("ascii"), max_num_fields=10)
-    except ValueError:
-        raise Unreadable("The body is not a form that can be read.") from None
-    return fields.get("payload", [""])[0].encode("utf-8", "replace")
-
-
 def _id_of(item: Mapping[str, Any]) -> str:
-    number = reading.number_of(item.get("id"))
+    number = number_of(item.get("id"))
     return "" if number is None else str(number)
 
 

@@ -29,7 +29,6 @@ from repos.providers.gitlab import checks, hooks, pulls, reading
 from repos.providers.gitlab.api import DIALECT, PUBLIC, api_of, base_of, object_of, project_path
 from repos.providers.http import Api, Params
 from repos.providers.oauth import OAuth
-from repos.providers.signatures import text_of
 from repos.providers.types import (
     Capability,
     Context,
@@ -40,6 +39,7 @@ from repos.providers.types import (
     PullState,
     RemoteRepository,
 )
+from repos.providers.values import text_of, time_of
 from repos.providers.wire import FixedToken
 
 _USER = "oauth2"  # what git is called by; GitLab takes any name with an access token, only this with OAuth
@@ -173,7 +173,7 @@ class GitLabProvider(Forge):
         refused = (AuthFailure, NotFound, PermanentFailure)
         with suppress(*refused):
             about = object_of(self._api.get("personal_access_tokens/self"), "a token")
-            return _scopes(about.get("scopes")), reading.moment(about.get("expires_at"))
+            return _scopes(about.get("scopes")), time_of(about.get("expires_at"))
         with suppress(*refused):
             about = object_of(self._api.get(f"{self._base}/oauth/token/info"), "a token")
             return _scopes(about.get("scope")), None  # it is renewed before it ends

@@ -13,8 +13,8 @@ from repos.providers.forge import MergeMethod, NewPull, Pull, PullChange
 from repos.providers.gitlab import reading
 from repos.providers.gitlab.api import object_of, project_path
 from repos.providers.http import Api, Params
-from repos.providers.signatures import part_of, text_of
 from repos.providers.types import PullState
+from repos.providers.values import part_of, text_of
 
 PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds in which GitLab finds out whether a new one can be merged
 _FINDING_OUT = ("unchecked", "checking", "preparing", "cannot_be_merged_recheck", "approvals_syncing")

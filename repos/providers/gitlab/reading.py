@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from repos.providers.forge import Check, CheckState, Pipeline, Pull, RemoteHook
 from repos.providers.gitlab.api import object_of, odd
-from repos.providers.signatures import flags_of, part_of, text_of
 from repos.providers.types import Need, PipelineState, PullState, RemoteRepository
+from repos.providers.values import flags_of, line_of, part_of, text_of, time_of, url_of
 
 _DRAFT = re.compile(r"(?:\s*(?:\[draft\]|\(draft\)|draft:))+\s*", re.IGNORECASE)
 VISIBILITIES: dict[str, Literal["public", "internal", "private"]] = {
@@ -64,7 +63,7 @@ def repository(data: object) -> RemoteRepository:
     return RemoteRepository(
         external_id=external_id_of(project, "a project"),
         full_name=full_name,
-        description=_line(project.get("description"), 1_000),
+        description=line_of(project.get("description"), 1_000),
         default_branch=text_of(project.get("default_branch")),
         visibility=VISIBILITIES.get(text_of(project.get("visibility")), "unknown"),
         archived=project.get("archived") is True,
@@ -89,7 +88,7 @@ def _data(project: Mapping[str, Any]) -> dict[str, Any]:
     levels = [part_of(granted, name).get("access_level") for name in ("project_access", "group_access")]
     if known := [level for level in levels if type(level) is int]:
         found["access_level"] = max(known)
-    active = moment(project.get("last_activity_at"))
+    active = time_of(project.get("last_activity_at"))
     return found | ({"active_at": active.isoformat()} if active else {})
 
 
@@ -102,7 +101,7 @@ def is_leaving(data: object) -> bool:
 def pull(data: object) -> Pull:
     """A merge request; the mark of a draft is taken off the title."""
     request = object_of(data, "a merge request")
-    number, title = request.get("iid"), _line(request.get("title"), 400)
+    number, title = request.get("iid"), line_of(request.get("title"), 400)
     if type(number) is not int:
         raise odd("a merge request")
     state = _PULL_STATES.get(text_of(request.get("state")), PullState.CLOSED)
@@ -121,7 +120,7 @@ def pull(data: object) -> Pull:
         author=text_of(part_of(request, "author").get("username")),
         labels=texts(request.get("labels")),
         merge_oid=(merged or head_oid) if state == PullState.MERGED else "",
-        updated_at=moment(request.get("updated_at")),
+        updated_at=time_of(request.get("updated_at")),
     )
 
 
@@ -150,7 +149,7 @@ def _check(name: str, status: Mapping[str, Any]) -> Check:
     # a job that may fail, or that nobody has to start, does not hold a merge request up
     passes = status.get("allow_failure") is True and word in ("failed", "manual")
     state = CheckState.SUCCESS if passes else _CHECK_STATES.get(word, CheckState.PENDING)
-    return Check(name, state, _line(status.get("description"), 400), url_of(status.get("target_url")))
+    return Check(name, state, line_of(status.get("description"), 400), url_of(status.get("target_url")))
 
 
 def pipeline(data: object) -> Pipeline:
@@ -163,9 +162,9 @@ def pipeline(data: object) -> Pipeline:
         ref=text_of(run.get("ref")),
         oid=text_of(run.get("sha")),
         url=url_of(run.get("web_url")),
-        created_at=moment(run.get("created_at")),
-        started_at=moment(run.get("started_at")),
-        finished_at=moment(run.get("finished_at")),
+        created_at=time_of(run.get("created_at")),
+        started_at=time_of(run.get("started_at")),
+        finished_at=time_of(run.get("finished_at")),
     )
 
 
@@ -201,22 +200,3 @@ def may(scopes: tuple[str, ...] | None) -> dict[Need, bool]:
 def texts(value: object) -> tuple[str, ...]:
     """The texts of a list."""
     return tuple(text for one in value if (text := text_of(one))) if isinstance(value, list) else ()
-
-
-def moment(value: object) -> dt.datetime | None:
-    """A time, or the midnight that a date begins with."""
-    try:
-        found = dt.datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return found.replace(tzinfo=dt.UTC) if found and found.tzinfo is None else found
-
-
-def _line(value: object, limit: int) -> str:
-    return text_of(" ".join(value.split()), limit) if isinstance(value, str) else ""
-
-
-def url_of(value: object) -> str:
-    """An address that a page may link to."""
-    url = text_of(value, 2_000)
-    return url if url.startswith(("https://", "http://")) else ""

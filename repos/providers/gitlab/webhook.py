@@ -19,8 +19,9 @@ from repos.providers.base import HookScheme
 from repos.providers.errors import Unreadable
 from repos.providers.gitlab import reading
 from repos.providers.news import What, pipeline_news, pull_news, understood
-from repos.providers.signatures import oid_of, part_of, read_object, ref_of, text_of
+from repos.providers.signatures import oid_of, read_object, ref_of
 from repos.providers.types import News, Parsed, Push, RepositoryNews
+from repos.providers.values import part_of, text_of, url_of
 
 WINDOW = 300  # seconds that the clocks may differ, and that a delivery may be sent again as it is
 _PREFIX = "whsec_"
@@ -82,7 +83,7 @@ class GitLabScheme(HookScheme):
             delivery_id=_delivery_id(headers),
             repository_id=str(number) if type(number) is int else "",
             repository_name=text_of((project or payload).get("path_with_namespace")),
-            repository_url=reading.url_of(project.get("web_url")),
+            repository_url=url_of(project.get("web_url")),
             pushes=(_push(payload),) if event in ("push", "tag_push") else (),
             news=tuple(_news(event, payload)),
         )

@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from repos.providers.base import HookScheme
-from repos.providers.signatures import is_signed, oid_of, read_object, ref_of, signature, text_of
+from repos.providers.signatures import is_signed, oid_of, read_object, ref_of, signature
 from repos.providers.types import Parsed, Push
+from repos.providers.values import text_of
 
 _SIGNATURE = "x-opssight-signature-256"
 _EXAMPLE = b'{"message": "A test delivery of OpsSight."}'

@@ -11,6 +11,7 @@ from repos.providers.forge import CheckState
 from repos.providers.gitea import reading
 from repos.providers.gitea.api import own_link, refusal, said
 from repos.providers.types import PipelineState, PullState
+from repos.providers.values import time_of
 
 ODD: list[Any] = [None, [], {}, "x", 7, True, -1, 2**70, 1.5, [None], {"a": []}, "\ud800\0"]
 REPOSITORY = {"id": 7, "full_name": "acme/site", "private": False}
@@ -123,11 +124,11 @@ def test_states_of_runs(run: dict[str, Any], state: PipelineState) -> None:
 
 
 def test_times() -> None:
-    moment = reading.moment("2026-11-20T09:00:00+01:00")
+    moment = time_of("2026-11-20T09:00:00+01:00")
     assert moment == dt.datetime(2026, 11, 20, 8, tzinfo=dt.UTC)
-    assert reading.moment("2026-11-20T09:00:00") == dt.datetime(2026, 11, 20, 9, tzinfo=dt.UTC)
+    assert time_of("2026-11-20T09:00:00") == dt.datetime(2026, 11, 20, 9, tzinfo=dt.UTC)
     never = ("0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "1970-01-01T01:00:00+01:00", "soon", None)
-    assert [reading.moment(text) for text in never] == [None] * 5
+    assert [time_of(text) for text in never] == [None] * 5
 
 
 def test_messages_of_errors() -> None:

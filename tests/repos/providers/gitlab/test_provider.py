@@ -13,6 +13,7 @@ from repos.providers.gitlab import reading
 from repos.providers.gitlab.api import DIALECT
 from repos.providers.gitlab.provider import GitLabProvider
 from repos.providers.types import Need
+from repos.providers.values import time_of
 from repos.providers.wire import Budget, Stored
 from tests.forges.gitlab import GitLabStandIn
 from tests.forges.standin import Reply
@@ -312,4 +313,4 @@ def test_what_is_no_project(data: Any) -> None:
     ],
 )
 def test_times(value: Any, found: dt.datetime | None) -> None:
-    assert reading.moment(value) == found
+    assert time_of(value) == found
