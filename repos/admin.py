@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -104,7 +104,12 @@ class ProviderInstanceForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ProviderInstance
-        fields = ["provider", "url", "client_id", "ca"]
+        fields = ["provider", "url", "client_id", "ca", "trusts_email"]
+        help_texts: ClassVar[dict[str, str]] = {
+            "trusts_email": "An address that it calls verified signs in to the account here that has it, or "
+            "signs up, where the settings allow that. Only for a server that confirms every address and "
+            "whose administrators you trust with the accounts here. The public instance always is."
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -144,7 +149,7 @@ class ProviderInstanceForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(ProviderInstance)
 class ProviderInstanceAdmin(AuditedAdmin):
     form = ProviderInstanceForm
-    list_display = ["provider", "url", "app_slug", "client_id", "created_at"]
+    list_display = ["provider", "url", "app_slug", "client_id", "trusts_email", "created_at"]
 
     def save_model(self, request: HttpRequest, obj: ProviderInstance, form: Any, change: bool) -> None:
         obj.client_secret = form.cleaned_data["secret"] or obj.client_secret

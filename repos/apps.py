@@ -9,10 +9,10 @@ class ReposConfig(AppConfig):
     verbose_name = "Repositories"
 
     def ready(self) -> None:
-        from repos import appearing, github_app, inbox, news, spending
+        from repos import github_app, import_rules, inbox, inventory_events, spending
 
         inbox.register()
-        news.connect()
-        appearing.connect()
+        inventory_events.connect()
+        import_rules.connect()
         github_app.register()
         request_finished.connect(spending.flush, dispatch_uid="spending")

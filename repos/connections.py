@@ -14,6 +14,7 @@ from django.db.models import ProtectedError
 from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal
 from opssight.audit.record import record
+from opssight.core.deadline import ending_within
 from opssight.core.errors import Conflict, Failure, InvalidInput, NotFound
 from opssight.core.words import count, join_words
 from repos import access, connectivity, health
@@ -21,6 +22,7 @@ from repos.connectivity import Step
 from repos.models import Connection
 from repos.network import Network, checked, shown
 from repos.providers.base import Provider
+from repos.providers.errors import TooSlow
 from repos.providers.types import Identity, RemoteRepository
 from repos.tokens import REFRESH, TOKEN, store_secret
 
@@ -28,6 +30,8 @@ _OF_AN_APP = (  # its tokens come by themselves, and would go to whatever is ent
     "This connection was made from an installation of a GitHub App: only its name can be changed. "
     "Make another connection to use a token, a proxy or another server."
 )
+TEST_SECONDS = 60.0  # that a test may take at the API of a server
+_LIST_SECONDS = 40.0  # of them for what it sees
 _LISTED = 5  # repositories that cannot be used, named in a test's answer
 
 
@@ -169,6 +173,7 @@ def _new_network(
     return network
 
 
+@ending_within(TEST_SECONDS)
 def test_connection(connection: Connection) -> Tested:
     """Ask who we are, what is shown, and one repository by git; the connection's health follows."""
     try:
@@ -179,11 +184,11 @@ def test_connection(connection: Connection) -> Tested:
         return _stopped(None, failure, [Step(connectivity.IDENTITY, "failed", failure.sentence)])
     steps = [Step(connectivity.IDENTITY, "ok", f"We are {identity.account}.")]
     try:
-        found = list(client.repositories())
+        found, everything = _listed(client)
     except Failure as failure:
         access.note_failure(connection, failure, whole=True)
         return _stopped(identity, failure, [*steps, Step(connectivity.LIST, "failed", failure.sentence)])
-    sentences = _sentences(identity, found)
+    sentences = _sentences(identity, found, everything=everything)
     git, trouble = connectivity.git_step(connection, client, found)
     steps += [Step(connectivity.LIST, "ok", sentences[0]), git]
     steps += [connectivity.hook_step(connection), connectivity.limits_step(connection, client)]
@@ -210,6 +215,7 @@ def note_identity(connection: Connection, identity: Identity) -> None:
     health.note_life(connection, identity.expires_at)
 
 
+@ending_within(TEST_SECONDS)
 def try_out(
     provider: str, options: Mapping[str, Any], secrets: Mapping[str, str], network: Network | None = None
 ) -> Tested:
@@ -221,16 +227,36 @@ def try_out(
     client = access.provider_for(provider, options, secrets, network=network)
     try:
         identity = client.identity()
-        found = list(client.repositories())
+        found, everything = _listed(client)
     except Failure as failure:
         return Tested(ok=False, identity=None, sees=0, sentences=[failure.sentence])
-    return Tested(ok=True, identity=identity, sees=len(found), sentences=_sentences(identity, found))
+    return Tested(
+        ok=True,
+        identity=identity,
+        sees=len(found),
+        sentences=_sentences(identity, found, everything=everything),
+    )
 
 
-def _sentences(identity: Identity, found: Sequence[RemoteRepository]) -> list[str]:
+def _listed(client: Provider) -> tuple[list[RemoteRepository], bool]:
+    """What it sees, and whether that is everything: a test does not wait for a very long list."""
+    found: list[RemoteRepository] = []
+    try:
+        with ending_within(_LIST_SECONDS):
+            for one in client.repositories():
+                found.append(one)  # noqa: PERF402 - what came in time counts
+    except TooSlow:
+        if not found:
+            raise
+        return found, False
+    return found, True
+
+
+def _sentences(identity: Identity, found: Sequence[RemoteRepository], *, everything: bool) -> list[str]:
     """How much it sees, and what of it cannot be used."""
     unusable = [one for one in found if not one.usable]
-    sentences = [f"It sees {count(len(found), 'repository', 'repositories')} as {identity.account}."]
+    seen = f"{'' if everything else 'more than '}{count(len(found), 'repository', 'repositories')}"
+    sentences = [f"It sees {seen} as {identity.account}."]
     sentences += [f"{one.full_name}: {one.reason}" for one in unusable[:_LISTED]]
     if len(unusable) > _LISTED:
         sentences.append(f"{len(unusable) - _LISTED} more cannot be used.")

@@ -28,6 +28,7 @@ from repos.network import network_at
 from repos.oauth import free_name
 from repos.providers.github import app
 from repos.providers.github.provider import GitHubProvider, api_of
+from repos.providers.oauth import Grant
 from repos.tokens import TOKEN, store_grant
 
 KIND: Final = GitHubProvider.kind
@@ -156,19 +157,34 @@ def connect(
     if installation.suspended:
         raise InvalidInput(f"The app is suspended at {installation.account}. Lift that at GitHub first.")
     token = ours.token(number)
-    account = f"{row.app_slug} at {installation.account}"[:200]
-    with transaction.atomic():
-        known = _known(team, row, number, account)
-        if known is not None and known.team_id != team.pk:
-            raise Conflict(f"{installation.account} is connected in another team already.")
-        connection = known or _made(principal, team, row, installation, token.token)
-        connection.account, connection.installation_id = account, number
-        connection.save(update_fields=["account", "installation_id"])
-        store_grant(connection, token)
-        if known is not None:
-            target = ("connection", connection.pk, connection.name)
-            record("connection.reconnect", team_id=team.pk, target=target)
+    try:
+        with transaction.atomic():
+            connection = _stored(principal, team, row, installation, number, token)
+    except IntegrityError:
+        raise Conflict(f"{installation.account} was connected by somebody else just now.") from None
     note_ok(connection)
+    return connection
+
+
+def _stored(
+    principal: Principal,
+    team: Team,
+    row: ProviderInstance,
+    installation: app.Installation,
+    number: str,
+    token: Grant,
+) -> Connection:
+    account = f"{row.app_slug} at {installation.account}"[:200]
+    known = _known(team, row, number, account)
+    if known is not None and known.team_id != team.pk:
+        raise Conflict(f"{installation.account} is connected in another team already.")
+    connection = known or _made(principal, team, row, installation, token.token)
+    connection.account, connection.installation_id = account, number
+    connection.save(update_fields=["account", "installation_id"])
+    store_grant(connection, token)
+    if known is not None:
+        target = ("connection", connection.pk, connection.name)
+        record("connection.reconnect", team_id=team.pk, target=target)
     return connection
 
 
@@ -206,7 +222,7 @@ def register() -> None:
 
 
 def _require_administrator(principal: Principal) -> None:
-    if not principal.user.is_superuser:
+    if principal.team is not None or not principal.user.is_superuser:
         raise NotAllowed("Only an administrator of this installation makes its GitHub App.")
 
 

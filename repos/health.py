@@ -85,7 +85,7 @@ def _set_health(
     """Store it, and tell whoever wants to know about a change."""
     values = {"state": state, "error_class": error_class, "sentence": sentence, "checked_at": now(), **more}
     with transaction.atomic():
-        row = Connection.objects.select_for_update().only(
+        row = Connection.objects.select_for_update(no_key=True).only(
             "state", "error_class", "sentence", "team_id", "name"
         )
         before = row.filter(pk=connection.pk).first()

@@ -79,9 +79,10 @@ def heard_of(hook: Webhook, parsed: Parsed) -> Heard:
 def _of_app(hook: Webhook, parsed: Parsed, heard: Heard) -> Heard:
     """One webhook of a GitHub App hears of all installations, each of which may be another team's."""
     team_id = next(iter(_installed(hook, parsed).values()), None)
-    known = team_id is not None or any(isinstance(news, InstallationNews) for news in parsed.news)
-    sentence = "" if known else "No connection here was made from this installation of the app."
-    return replace(heard, team_id=team_id, wanted=known, sentence=sentence)
+    if team_id is not None:
+        return replace(heard, team_id=team_id)
+    sentence = "No connection here was made from this installation of the app."
+    return replace(heard, wanted=False, sentence=sentence)
 
 
 def _bound(hook: Webhook, parsed: Parsed) -> Heard:

@@ -308,6 +308,8 @@ def delete(principal: Principal, hook: Webhook) -> str:
 
 
 def _remove_there(hook: Webhook) -> str:
+    if hook.instance_id:
+        return "GitHub goes on sending to it until the app is removed there."
     if not (hook.managed and hook.remote_id and hook.connection and hook.repository):
         return ""
     connection, repository = hook.connection, hook.repository
@@ -315,7 +317,8 @@ def _remove_there(hook: Webhook) -> str:
     def remove() -> None:
         _forge(connection, reserve=0.0).delete_hook(repository.external_id, hook.remote_id)
 
-    answer = ask(("hook", "delete", hook.pk), 0.0, remove, wait=WAIT_SECONDS)
+    key = ("hook", "delete", hook.pk)
+    answer = ask(key, 0.0, remove, owner=connection.team_id, wait=WAIT_SECONDS)
     return "The provider has not answered yet." if answer.pending else answer.sentence
 
 

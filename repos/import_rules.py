@@ -1,9 +1,15 @@
-"""Importing by itself what fits a rule, as soon as a connection sees it."""
+"""Importing by itself what fits a rule, as soon as a connection sees it or a delivery names it.
+
+A look at what a delivery names goes beside whoever was told, for the provider may be slow; what is missed
+then is found by the next refresh.
+"""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
@@ -11,11 +17,14 @@ from django.db import IntegrityError, transaction
 from opssight.accounts.models import Role
 from opssight.accounts.scope import Principal
 from opssight.audit.record import record
-from opssight.core.errors import InvalidInput
+from opssight.core.errors import InvalidInput, NotFound
+from repos import access
+from repos.beside import ask
+from repos.events import Event, RepositoryAppeared, subscribe
 from repos.filters import Filters
+from repos.importing import take_in
 from repos.models import Connection, ImportRule, Repository
 from repos.providers.types import RemoteRepository
-from repos.taking import take_in
 
 MOST: Final = 5_000  # repositories that the rules of a connection import at once
 MOST_RULES: Final = 50  # of one connection
@@ -63,7 +72,7 @@ def apply_rules(connection: Connection, remotes: Iterable[RemoteRepository]) -> 
 
     Archived ones only where a rule asks for them. One that was ignored or lost here is not new.
     """
-    rules = list(connection.import_rules.filter(enabled=True).order_by("id"))
+    rules = list(connection.import_rules.order_by("id"))
     if not rules:
         return []
     known = set(connection.repositories.values_list("external_id", flat=True))
@@ -86,3 +95,33 @@ def _readable(rule: ImportRule) -> Filters:
 
 def _record(action: str, rule: ImportRule, diff: Mapping[str, object]) -> None:
     record(action, team_id=rule.team_id, target=("import rule", rule.pk, rule.name), diff=diff)
+
+
+# --- what a delivery names for the first time --------------------------------------------------------
+
+
+def connect() -> None:
+    subscribe(_heard, RepositoryAppeared)
+
+
+def _heard(event: Event) -> None:
+    if not isinstance(event, RepositoryAppeared):
+        return
+    rules = ImportRule.objects.filter(connection_id=event.connection_id)
+    if team_id := rules.values_list("connection__team_id", flat=True).first():
+        connection_id, external_id = event.connection_id, event.external_id
+        key = ("appeared", connection_id, external_id)
+        look = partial(look_at, connection_id, external_id)
+        transaction.on_commit(partial(ask, key, 0.0, look, owner=team_id))
+
+
+def look_at(connection_id: uuid.UUID, external_id: str) -> int:
+    """Ask the provider for one repository and import it where a rule wants that; how many were."""
+    connection = Connection.objects.filter(pk=connection_id).first()
+    if connection is None:
+        return 0
+    try:
+        remote = access.client_of(connection).repository(external_id)
+    except NotFound:  # gone again, or not there yet for everybody
+        return 0
+    return len(apply_rules(connection, [remote]))

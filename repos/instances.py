@@ -23,6 +23,8 @@ class Instance:
     url: str
     app: OAuthApp
     github_app: str = ""  # its name in addresses, when it is a GitHub App
+    # whether an address that it calls verified opens an account here; public ones confirm addresses
+    trusts_email: bool = True
 
     @property
     def kind(self) -> str:
@@ -104,7 +106,7 @@ def _from_settings(provider: type[Forge]) -> Instance | None:
 
 def _of_row(provider: type[Forge], row: ProviderInstance) -> Instance:
     app = OAuthApp(provider.site_of(row.url), row.client_id, row.client_secret)
-    return Instance(provider, row.url, app, row.app_slug)
+    return Instance(provider, row.url, app, row.app_slug, row.trusts_email or not row.url)
 
 
 def is_web_address(url: str) -> bool:

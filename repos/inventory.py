@@ -14,8 +14,8 @@ from opssight.core.errors import InvalidInput
 from opssight.core.words import count
 from repos import discovery
 from repos.discovery import Found
+from repos.importing import BATCH, bring_up_to_date, take_in
 from repos.models import Connection, Repository
-from repos.taking import BATCH, bring_up_to_date, take_in
 
 _LOST = "The connection does not see this repository any more. Was it deleted, or the access taken away?"
 

@@ -37,10 +37,14 @@ from repos.providers.types import Parsed
 Verdict = Delivery.Verdict
 Headers = Mapping[str, str]  # with lower-case names
 
-_KEEP_UNAUTHENTIC = 200  # rows for each hook: anybody who knows the address can make them
+_KEEP_OF_STRANGERS = 200  # rows of a sort for each hook: anybody who knows the address can make them
 _TOUCH_SECONDS = 5  # how precise "last delivery" is
 _WITHOUT_ID_SECONDS = 600  # the same body without an id is the same delivery for so long
 _NOT_SIGNED = "The signature is missing or does not fit. Enter this webhook's secret at the sender."
+
+_NOBODY = "nobody"  # how the keys of deliveries begin that are no team's
+_UNAUTHENTIC = Q(verdict=Verdict.UNAUTHENTIC)
+_OF_NOBODY = Q(delivery_key__startswith=f"{_NOBODY}:")
 
 
 @dataclass(frozen=True)
@@ -71,19 +75,24 @@ def _receive(hook: Webhook, headers: Headers, body: bytes, source: str | None) -
     scheme = scheme_named(hook.scheme)
     if source is not None and not sources.is_allowed(hook.allowed_sources, source):
         return _unauthentic(hook, headers, body, sources.refusal(source))
+    if scheme.opens(headers) and _is_above(settings.HOOK_REFUSED_RATE, hook, _UNAUTHENTIC):
+        return _too_many(settings.HOOK_REFUSED_RATE)  # before a stranger's body costs anything
     if not scheme.verify(headers, body, [hook.secret, hook.previous_secret]):
         return _unauthentic(hook, headers, body, _NOT_SIGNED)
-    if _is_above(settings.HOOK_RATE, hook, ~Q(verdict=Verdict.UNAUTHENTIC)):
+    if _is_above(settings.HOOK_RATE, hook, ~(_UNAUTHENTIC | _OF_NOBODY)):
         return _too_many(settings.HOOK_RATE)
     try:
         parsed = scheme.parse(headers, body)
     except Unreadable as error:
         delivery = _delivery(hook, headers, body, Verdict.UNREADABLE, error.sentence)
-        _store(delivery, body)
+        _store(delivery, None if hook.instance_id else body)  # of an app: nobody knows whose it is
         return Received(400, Verdict.UNREADABLE, error.sentence, delivery)
     delivery = _judged(hook, headers, body, parsed)
+    heard = heard_of(hook, parsed)
+    if hook.instance_id and heard.team_id is None:
+        return _of_nobody(hook, delivery, heard.sentence)
     try:
-        _store_and_act(hook, delivery, body, parsed, how="webhook")
+        _store_and_act(hook, delivery, body, parsed, heard, how="webhook")
     except IntegrityError:
         return _duplicate(hook, delivery)
     return Received(_ANSWERS[Verdict(delivery.verdict)], delivery.verdict, delivery.sentence, delivery)
@@ -104,10 +113,13 @@ def replay(principal: Principal, delivery: Delivery) -> Delivery:
     body = body_of(delivery)
     hook = delivery.webhook
     parsed = scheme_named(hook.scheme).parse(delivery.headers, body)
+    heard = heard_of(hook, parsed)
+    if hook.instance_id and heard.team_id != delivery.team_id:
+        raise Conflict("What this came from is not connected in this team any more: there is nothing to do.")
     again = _judged(hook, delivery.headers, body, parsed)
     again.delivery_key, again.replay_of = _key_of_its_own("replay"), delivery
     with transaction.atomic():
-        _store_and_act(hook, again, body, parsed, how="replay")
+        _store_and_act(hook, again, body, parsed, heard, how="replay")
         record(
             "delivery.replay",
             team_id=delivery.team_id,
@@ -161,9 +173,10 @@ def _store(delivery: Delivery, body: bytes | None) -> None:
             DeliveryBody.objects.create(delivery=delivery, body=packed)
 
 
-def _store_and_act(hook: Webhook, delivery: Delivery, body: bytes, parsed: Parsed, *, how: str) -> None:
+def _store_and_act(
+    hook: Webhook, delivery: Delivery, body: bytes, parsed: Parsed, heard: Heard, *, how: str
+) -> None:
     """Store the delivery together with what it causes. IntegrityError when it was here before."""
-    heard = heard_of(hook, parsed)
     delivery.repository_id = heard.repository_id
     delivery.team_id = heard.team_id or hook.team_id
     if delivery.verdict == Verdict.ACCEPTED:
@@ -217,18 +230,36 @@ def _duplicate(hook: Webhook, delivery: Delivery) -> Received:
 
 
 def _unauthentic(hook: Webhook, headers: Headers, body: bytes, sentence: str) -> Received:
-    """Stored without its body, and only the newest of them: a stranger must not fill the disk."""
     rate: Rate = settings.HOOK_REFUSED_RATE
-    mine = Q(verdict=Verdict.UNAUTHENTIC)
-    if _is_above(rate, hook, mine):
+    if _is_above(rate, hook, _UNAUTHENTIC):
         return _too_many(rate)
     delivery = _delivery(hook, headers, body, Verdict.UNAUTHENTIC, sentence)
+    _store_few(delivery, _UNAUTHENTIC)
+    return Received(401, Verdict.UNAUTHENTIC, sentence, delivery)
+
+
+def _of_nobody(hook: Webhook, delivery: Delivery, sentence: str) -> Received:
+    """What a GitHub App sends of an installation that no team connected: none of them may read it.
+
+    It takes nothing of what the others may send. A later one with the same id counts: by then a team may
+    have connected it.
+    """
+    delivery.verdict, delivery.delivery_key = Verdict.IGNORED, _key_of_its_own(_NOBODY)
+    delivery.sentence = sentence if delivery.events else delivery.sentence
+    if _is_above(settings.HOOK_REFUSED_RATE, hook, _OF_NOBODY):
+        return Received(204, Verdict.IGNORED, delivery.sentence)
+    _store_few(delivery, _OF_NOBODY)
+    _touch(hook)
+    return Received(204, Verdict.IGNORED, delivery.sentence, delivery)
+
+
+def _store_few(delivery: Delivery, which: Q) -> None:
+    """Stored without its body, and only the newest of them: a stranger must not fill the disk."""
     _store(delivery, None)
-    refused = Delivery.objects.filter(mine, webhook=hook).order_by("-id")
-    old = list(refused.values_list("pk", flat=True)[_KEEP_UNAUTHENTIC : _KEEP_UNAUTHENTIC + 200])
+    rows = Delivery.objects.filter(which, webhook_id=delivery.webhook_id).order_by("-id")
+    old = list(rows.values_list("pk", flat=True)[_KEEP_OF_STRANGERS : _KEEP_OF_STRANGERS + 200])
     if old:
         Delivery.objects.filter(pk__in=old).delete()
-    return Received(401, Verdict.UNAUTHENTIC, sentence, delivery)
 
 
 def _is_above(rate: Rate, hook: Webhook, which: Q) -> bool:

@@ -81,7 +81,7 @@ def published(scheme: str) -> list[str]:
 
 def published_soon(scheme: str) -> Answer[list[str]]:
     """The same, for a page: asked beside the request, and waited for no longer than a moment."""
-    return ask(("published", scheme), _FRESH, lambda: published(scheme), wait=_WAIT)
+    return ask(("published", scheme), _FRESH, lambda: published(scheme), owner=None, wait=_WAIT)
 
 
 def _client(base_url: str) -> Client:

@@ -92,6 +92,7 @@ def transfer(principal: Principal, connection: Connection, team: Team, *, share_
         )
     old = connection.team
     with unique_name(connection.name), transaction.atomic():
+        _hold(connection)
         going = moving(connection)
         _refuse_uses(connection, going.uses, share_back=share_back)
         hooks = list(_webhooks(connection).values_list("pk", flat=True))
@@ -114,6 +115,13 @@ def transfer(principal: Principal, connection: Connection, team: Team, *, share_
         )
         if failures := publish(moved):
             raise Conflict(f"{connection.name} could not be moved ({join_words(failures)}). Nothing changed.")
+
+
+def _hold(connection: Connection) -> None:
+    """Nobody else moves it until this is done. Conflict when somebody just did."""
+    held = Connection.objects.select_for_update(no_key=True).filter(pk=connection.pk, team=connection.team_id)
+    if not held.exists():
+        raise Conflict(f"{connection.name} was moved or deleted just now. Look at it again.")
 
 
 def _webhooks(connection: Connection) -> QuerySet[Webhook]:

@@ -41,7 +41,9 @@ def tip(repository: Repository, branch: str, *, partial: bool = False) -> Tip:
     ref = f"refs/heads/{branch}"
     oid = store.resolve(ref) or ""
     key = ("tip", repository.pk, branch)
-    fetched = ask(key, FRESH_SECONDS, lambda: _fetch(repository, branch, partial=partial))
+    fetched = ask(
+        key, FRESH_SECONDS, lambda: _fetch(repository, branch, partial=partial), owner=repository.team_id
+    )
     if not oid and fetched.value is False:
         return Tip(sentence=f"{repository.full_name} is empty: it has no branch yet.", empty=True)
     return Tip(oid, fetched.pending and not oid, "" if oid else fetched.sentence)
@@ -49,7 +51,8 @@ def tip(repository: Repository, branch: str, *, partial: bool = False) -> Tip:
 
 def refs(repository: Repository, *, wait: float = 0.0) -> Answer[RemoteRefs]:
     """What the repository has at its server now; its head, default branch and health follow."""
-    return ask(("refs", repository.pk), FRESH_SECONDS, lambda: access.look(repository), wait=wait)
+    key, owner = ("refs", repository.pk), repository.team_id
+    return ask(key, FRESH_SECONDS, lambda: access.look(repository), owner=owner, wait=wait)
 
 
 def history(repository: Repository, *, wait: float = 0.0) -> Answer[bool]:
@@ -57,7 +60,8 @@ def history(repository: Repository, *, wait: float = 0.0) -> Answer[bool]:
 
     False for a repository that has none of them.
     """
-    return ask(("history", repository.pk), FRESH_SECONDS, lambda: _fetch_all(repository), wait=wait)
+    key, owner = ("history", repository.pk), repository.team_id
+    return ask(key, FRESH_SECONDS, lambda: _fetch_all(repository), owner=owner, wait=wait)
 
 
 def forget_refs(repository: Repository) -> None:
@@ -72,7 +76,8 @@ def blobs(repository: Repository, oids: Iterable[str], *, wait: float = 2.0) -> 
     if not missing:
         return Tip("here")
     key = ("blobs", repository.pk, *sorted(missing))
-    fetched = ask(key, AGAIN_SECONDS, lambda: _prefetch(repository, list(missing)), wait=wait)
+    owner = repository.team_id
+    fetched = ask(key, AGAIN_SECONDS, lambda: _prefetch(repository, list(missing)), owner=owner, wait=wait)
     return Tip("" if fetched.pending or fetched.sentence else "here", fetched.pending, fetched.sentence)
 
 

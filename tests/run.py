@@ -37,6 +37,7 @@ CRITICAL = (
 """Modules where an untested branch costs data or lets somebody in: covered completely."""
 
 OWN_PARTS = ("tests/e2e", "tests/chaos")
+_SLOWEST = ("-q", "--durations=15", "--durations-min=3")  # said at the end of each part
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _run(part: Part, arguments: Sequence[str], folder: Path, total: Total) -> No
     totals = folder / f"{part.name}.json"
     measure = ["-m", "coverage", "run"] if part.covered else []
     done = subprocess.run(
-        [sys.executable, *measure, "-m", "pytest", "-q", f"--totals={totals}", *part.options]
+        [sys.executable, *measure, "-m", "pytest", *_SLOWEST, f"--totals={totals}", *part.options]
         + [f"--ignore={other}" for other in others]
         + list(arguments),
         cwd=ROOT,

@@ -30,22 +30,32 @@ class SigninForm(AuthenticationForm):
         return cleaned
 
     def _take_places(self) -> list[str]:
-        """One place for the account and one for the address; both stay taken when it fails."""
-        # as the database compares: upper case first makes one of letters that only differ below it
-        email = str(self.cleaned_data.get("username", "")).strip().upper().casefold()
         address = sender_of(self.request) if self.request else ""
-        subjects = [f"signin account {email}", f"signin address {address}"]
-        places: list[str] = []
         try:
-            for subject in subjects:
-                places.append(throttle.take(subject, settings.SIGNIN_RATE))  # noqa: PERF401 - kept when one raises
+            return take_places(str(self.cleaned_data.get("username", "")), address)
         except throttle.TooMany as error:
-            for place in places:  # refused unseen, so it is no attempt
-                throttle.give_back(place)
             raise ValidationError(
                 f"Too many attempts. Try again in {seconds(max(error.seconds, 10))}.", code="too_many"
             ) from None
-        return places
+
+
+def take_places(email: str, sender: str) -> list[str]:
+    """A place for the account and one for the sender; both stay taken when the password is wrong.
+
+    Raises throttle.TooMany.
+    """
+    # as the database compares: upper case first makes one of letters that only differ below it
+    account = email.strip().upper().casefold()
+    subjects = [f"signin account {account}", f"signin address {sender}"]
+    places: list[str] = []
+    try:
+        for subject in subjects:
+            places.append(throttle.take(subject, settings.SIGNIN_RATE))  # noqa: PERF401 - kept when one raises
+    except throttle.TooMany:
+        for place in places:  # refused unseen, so it is no attempt
+            throttle.give_back(place)
+        raise
+    return places
 
 
 def sender_of(request: HttpRequest) -> str:

@@ -19,6 +19,7 @@ import certifi
 import httpcore
 import httpx
 
+from opssight.core.deadline import seconds_left
 from opssight.core.env_kinds import show_size
 from opssight.core.errors import InvalidInput, NotFound, PermanentFailure, TransientFailure
 from opssight.core.outbound import Policy
@@ -189,7 +190,8 @@ class _Transport(httpx.HTTPTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if self._proxied:
             self._check_for_proxy(request.url)
-        deadline = time.monotonic() + self._timeout
+        left = seconds_left()  # of a question that is made of more requests than this one
+        deadline = time.monotonic() + (self._timeout if left is None else min(self._timeout, left))
         token = _deadline.set(deadline)
         try:
             response = super().handle_request(request)

@@ -47,6 +47,7 @@ class AccountPage(TeamPage):
             "form": AccountForm(instance=self.request.user),
             "links": links.listed(self.request.user),
             "link_with": links.left(self.request.user),
+            "asks_password": self.request.user.has_usable_password(),
             "mine": [(team, self.principal.roles[team.pk].label) for team in mine],
         }
         return super().get_context_data(**{**context, **kwargs})

@@ -122,7 +122,8 @@ class Stores:
 
 def stores() -> Stores:
     """How much of their quota they take. Measuring many takes a while, so it may still be on its way."""
-    measured: Answer[int] = ask(("stores", "used"), STORES_FRESH, _used_bytes, wait=STORES_WAIT)
+    key = ("stores", "used")
+    measured: Answer[int] = ask(key, STORES_FRESH, _used_bytes, owner=None, wait=STORES_WAIT)
     quota: int = settings.STORE_QUOTA
     folder = Path(settings.STORES)
     there = next(one for one in (folder, *folder.parents) if one.exists())

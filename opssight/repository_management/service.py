@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.clock import now
+from opssight.core.deadline import REQUEST_SECONDS, ending_within
 from opssight.core.errors import Failure, InvalidInput, NotFound
 from opssight.repository_management.words import place_of, secrets_of
 from repos import access, connections, inventory, selectors
@@ -27,6 +28,7 @@ _SORTS: Final[Mapping[str, Callable[[RemoteRepository], Any]]] = {
 }
 
 
+@ending_within(REQUEST_SECONDS)
 def discover(
     principal: Principal,
     kind: str,
@@ -53,6 +55,7 @@ def discover(
     return _sorted(found, sort)
 
 
+@ending_within(REQUEST_SECONDS)
 def search(principal: Principal, kind: str, words: str, sort: str) -> list[RemoteRepository]:
     """Repositories by words of their name, asked where the provider can search."""
     found: list[RemoteRepository] = []

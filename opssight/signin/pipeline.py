@@ -25,16 +25,20 @@ def find_account(
 ) -> dict[str, Any]:
     """The linked account, an invited one, one with a verified address, or a new one: as it is allowed.
 
-    An account is found by an address only when its administrator said so, never one that administers
-    this installation: whoever runs a forge could claim any address.
+    An account is found or made by an address only when an administrator said so, at a forge that is
+    trusted with addresses; never one that administers this installation: whoever runs a forge could claim
+    any address.
     """
     if user is not None:
         if not user.is_active:
             raise PermanentFailure("This account is switched off. Ask an administrator.")
         return {}
     person: Person = response["person"]
-    emails = {email.casefold(): email for email in person.emails}
-    found = _invited(backend.ours.invitation, emails, person) or _by_address(emails) or _new(emails, person)
+    # others are written alike and are not the same: ß becomes ss, ı becomes I, as the database compares
+    emails = {email.lower(): email for email in person.emails if email.isascii()}
+    found = _invited(backend.ours.invitation, emails, person)
+    if found is None and backend.instance.trusts_email:
+        found = _by_address(emails) or _new(emails, person)
     if found is None:
         raise NobodyHere(_refusal(backend.instance.name, person))
     return {"user": found, "is_new": False}
@@ -66,7 +70,7 @@ def _invited(secret: str, emails: dict[str, str], person: Person) -> User | None
         invitation: Invitation = invitations.opened(secret)
     except Failure:
         return None
-    if invitation.email.casefold() not in emails or _known([invitation.email]):
+    if invitation.email.lower() not in emails or _known([invitation.email]):
         return None
     user = _made(invitation.email, person)
     invitations.accept(user, secret)
@@ -76,7 +80,8 @@ def _invited(secret: str, emails: dict[str, str], person: Person) -> User | None
 def _by_address(emails: dict[str, str]) -> User | None:
     if settings.SIGN_IN != "email":
         return None
-    found = [user for user in _known(emails) if user.is_active and not (user.is_staff or user.is_superuser)]
+    found = [user for user in _known(emails) if user.is_active and user.email.isascii()]
+    found = [user for user in found if not (user.is_staff or user.is_superuser)]
     if len(found) > 1:
         raise Conflict("Several accounts here have an address of yours. Sign in with the password of one.")
     return found[0] if found else None
@@ -84,9 +89,9 @@ def _by_address(emails: dict[str, str]) -> User | None:
 
 def _new(emails: dict[str, str], person: Person) -> User | None:
     """A new account for the first address whose domain may sign up by itself."""
-    domains = {domain.casefold().lstrip("@") for domain in settings.SIGN_UP_DOMAINS}
-    for folded, email in emails.items():
-        if folded.rpartition("@")[2] in domains and not _known([email]):
+    domains = {domain.lower().lstrip("@") for domain in settings.SIGN_UP_DOMAINS}
+    for lowered, email in emails.items():
+        if lowered.rpartition("@")[2] in domains and not _known([email]):
             return _made(email, person)
     return None
 

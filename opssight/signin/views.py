@@ -24,7 +24,7 @@ from social_core.exceptions import (
 )
 
 from opssight.accounts import invitations, throttle
-from opssight.accounts.forms import sender_of
+from opssight.accounts.forms import sender_of, take_places
 from opssight.accounts.middleware import TEAM_KEY
 from opssight.accounts.models import User
 from opssight.accounts.views import SigninView
@@ -38,6 +38,7 @@ from repos.instances import Instance, instance_of
 from repos.views.oauth import OAuthCallback
 
 KEY: Final = "signin"
+_LONGEST: Final = 2_000  # characters
 _BACKEND: Final = "opssight.accounts.backends.EmailBackend"  # whose sessions they are
 _NOT_OURS: Final = "This sign-in was not started here, or it is too old. Start again."
 
@@ -51,18 +52,24 @@ class SigninPage(SigninView):
 
 @method_decorator(never_cache, name="dispatch")
 class StartSignin(View):
-    """POST sends the browser to the forge. Whoever is signed in links the account there to this one."""
+    """POST sends the browser to the forge.
+
+    Whoever is signed in links the account there to this one, and proves with the password that it is
+    theirs: a link outlives the session of a browser that was left open.
+    """
 
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest) -> HttpResponse:
         link = str(request.user.pk) if isinstance(request.user, User) else ""
         try:
+            if isinstance(request.user, User):
+                _prove(request, request.user)
             attempt = {
                 "state": secrets.token_urlsafe(32),
-                "provider": request.POST.get("provider", ""),
-                "url": request.POST.get("url", ""),
-                "next": _own(request, request.POST.get("next", "")),
+                "provider": _short(request, "provider"),
+                "url": _short(request, "url"),
+                "next": _own(request, _short(request, "next")),
                 "link": link,
                 "place": "" if link else _place(request),
                 "session": {},
@@ -173,7 +180,31 @@ def _place(request: HttpRequest) -> str:
     try:
         return throttle.take(f"signin address {sender_of(request)}", settings.SIGNIN_RATE)
     except throttle.TooMany as error:
-        raise InvalidInput(f"Too many attempts. Try again in {seconds(max(error.seconds, 10))}.") from None
+        raise _too_many(error) from None
+
+
+def _prove(request: HttpRequest, user: User) -> None:
+    """InvalidInput unless the password of the account was given, if it has one; as slow as signing in."""
+    if not user.has_usable_password():
+        return
+    try:
+        places = take_places(user.email, sender_of(request))
+    except throttle.TooMany as error:
+        raise _too_many(error) from None
+    if not user.check_password(request.POST.get("password", "")):
+        raise InvalidInput("The password is not right, so nothing was linked.")
+    for place in places:
+        throttle.give_back(place)
+
+
+def _too_many(error: throttle.TooMany) -> InvalidInput:
+    return InvalidInput(f"Too many attempts. Try again in {seconds(max(error.seconds, 10))}.")
+
+
+def _short(request: HttpRequest, name: str) -> str:
+    """A value of the form, or "" for one that is too long: what strangers enter is kept in sessions."""
+    value: str = request.POST.get(name, "")
+    return value if len(value) <= _LONGEST else ""
 
 
 def _own(request: HttpRequest, path: str) -> str:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from repos.api import inventory, webhooks
+from repos.api import connections, webhooks
 
-__all__ = ["inventory", "webhooks"]
+__all__ = ["connections", "webhooks"]

@@ -106,6 +106,10 @@ class SecretIn(serializers.Serializer[Any]):
     secret = SECRET
 
 
+class StaysOut(serializers.Serializer[Any]):
+    sentence = serializers.CharField(help_text="Why it may still be at the provider.")
+
+
 class VerdictOut(serializers.Serializer[Any]):
     status = serializers.IntegerField(help_text="The HTTP status a sender would have got.")
     verdict = serializers.CharField()
@@ -186,13 +190,14 @@ class HookViewSet(ResourceViewSet):
         """Rename, pause (deliveries are stored and not acted on), resume, or set the allowed networks."""
         return self.shown(webhooks.update_hook(self.principal, self.get_object(), **self.read(HookChange)))
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: None, 200: StaysOut})
     def destroy(self, request: Request, pk: uuid.UUID) -> Response:
-        """Delete a webhook with its deliveries, and at the provider where OpsSight registered it."""
-        hook = self.get_object()
-        hooks.remove_there(hook)
-        webhooks.delete_hook(self.principal, hook)
-        return Response(status=204)
+        """Delete a webhook with its deliveries, and at the provider where OpsSight registered it.
+
+        200 when it is deleted here and may still be at the provider.
+        """
+        stays = hooks.delete(self.principal, self.get_object())
+        return Response({"sentence": stays}) if stays else Response(status=204)
 
     @extend_schema(request=SecretIn, responses=HookMade)
     @action(detail=True, methods=["post"], url_path="rotate-secret")
@@ -202,11 +207,10 @@ class HookViewSet(ResourceViewSet):
         For one that OpsSight registered the provider is told, and the answer has no secret.
         """
         hook = self.get_object()
+        given = {} if hook.managed else self.read(SecretIn)
+        secret = hooks.rotate(self.principal, hook, given.get("secret", ""))
         if hook.managed:
-            hooks.rotate(self.principal, hook)
             hooks.mend(hook)
-            return self._with_secret(hook, "", 200)
-        secret = webhooks.rotate_secret(self.principal, hook, self.read(SecretIn).get("secret", ""))
         return self._with_secret(hook, secret, 200)
 
     @extend_schema(request=None, responses=HookOut)
@@ -214,7 +218,7 @@ class HookViewSet(ResourceViewSet):
     def end_rotation(self, request: Request, pk: uuid.UUID) -> Response:
         """From now on only the newest secret counts."""
         hook = self.get_object()
-        webhooks.end_rotation(self.principal, hook)
+        hooks.end_rotation(self.principal, hook)
         return self.shown(hook)
 
     @extend_schema(request=None, responses=HookOut)
@@ -222,7 +226,7 @@ class HookViewSet(ResourceViewSet):
     def published_sources(self, request: Request, pk: uuid.UUID) -> Response:
         """Take deliveries only from the networks that the sender publishes, as they are now."""
         hook = self.get_object()
-        self.principal.require(Role.ADMIN, hook.team_id)
+        webhooks.require_change(self.principal, hook)
         answer = sources.published_soon(hook.scheme)
         if answer.value is None:
             raise TransientFailure(answer.sentence or "The sender is being asked. Ask again in a moment.")

@@ -36,7 +36,6 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=opssight.core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=100)),
                 ('filters', models.JSONField(default=dict)),
-                ('enabled', models.BooleanField(default=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
             ],
         ),

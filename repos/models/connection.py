@@ -129,6 +129,8 @@ class ProviderInstance(models.Model):
     private_key = EncryptedTextField(blank=True, default="")
     ca = models.TextField("certificate authority", blank=True)  # PEM, trusted beside the usual ones
     proxy = EncryptedTextField(blank=True, default="")
+    # whether an address that it calls verified opens an account here; the public instance's always does
+    trusts_email = models.BooleanField("trusted with e-mail addresses", default=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

@@ -37,7 +37,6 @@ class ImportRule(models.Model):
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="import_rules")
     name = models.CharField(max_length=100)
     filters = models.JSONField(default=dict)
-    enabled = models.BooleanField(default=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )

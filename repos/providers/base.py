@@ -66,6 +66,10 @@ class HookScheme(ABC):
     headers: ClassVar[tuple[str, ...]]  # those `parse` needs, kept with the delivery; no signature
     published: ClassVar[str] = ""  # where the sender's service tells from which networks it delivers
 
+    def opens(self, headers: Mapping[str, str]) -> bool:
+        """Whether `verify` has to take the body apart before it can check anything."""
+        return False
+
     @abstractmethod
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool:
         """Whether one of the secrets signed exactly this body. False when there is no secret."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opssight.core.errors import InvalidInput, NotFound, PermanentFailure
+from opssight.core.errors import InvalidInput, NotFound, PermanentFailure, TransientFailure
 
 
 class FolderNotAllowed(PermanentFailure):
@@ -14,7 +14,11 @@ class FolderMissing(NotFound):
 
 
 class TooMany(PermanentFailure):
-    """There is more below a folder than is listed."""
+    """There is more below a folder, or at a server, than is listed."""
+
+
+class TooSlow(TransientFailure):
+    """A server had not answered everything when whoever asked waited no longer."""
 
 
 class NotOfThisConnection(NotFound):

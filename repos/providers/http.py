@@ -8,19 +8,22 @@ What it needs beyond the network it gets as `Wire`; the database versions live i
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import httpx
 
+from opssight.core import deadline
 from opssight.core.errors import (
     AuthFailure,
     BlockedByOrganization,
@@ -34,14 +37,17 @@ from opssight.core.errors import (
     TransientFailure,
 )
 from opssight.core.redact import redact
-from repos.providers.wire import Budget, Dialect, Etags, Limiter, NoEtags, NoLimiter, Stored, Tokens
+from repos.providers.answers import origin_of, read_json, wait_until
+from repos.providers.errors import TooSlow
+from repos.providers.paging import Extent, between
+from repos.providers.wire import Dialect, Etags, Limiter, NoEtags, NoLimiter, Stored, Tokens
 
 TRIES = 3  # of what may be asked twice
-AT_ONCE = 8  # pages of one list
-MOST_PAGES = 2_000
+AT_ONCE = 8  # pages of one list, whose bodies are all there is of it in memory
 _SAID = 300  # characters of what a server says about an error
 
 Params = Mapping[str, str | int]
+_Asked = tuple[str, Stored | None, Future[httpx.Response]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class Api:
         self._wire = wire
         self._tokens = wire.tokens or tokens
         self._dialect = dialect
-        self._origin = _origin(base_url)
+        self._origin = origin_of(base_url)
         self._client: httpx.Client | None = None
         self.kept: dict[str, str] = {}  # headers of answers that the dialect wants to be remembered
 
@@ -80,12 +86,14 @@ class Api:
     def get(self, path: str, params: Params | None = None) -> Any:
         """The JSON at a path."""
         url = self._url(path, params)
-        return _read(self._cached(url, self._wire.etags.get_many([url]).get(url)).body, self._dialect.label)
+        return read_json(
+            self._cached(url, self._wire.etags.get_many([url]).get(url)).body, self._dialect.label
+        )
 
     def get_with_headers(self, path: str, params: Params | None = None) -> tuple[Any, Mapping[str, str]]:
         """The JSON at a path and the headers it came with (any case), always asked anew."""
         response = self._ask("GET", self._url(path, params))
-        return _read(response.content, self._dialect.label), response.headers
+        return read_json(response.content, self._dialect.label), response.headers
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """POST, PATCH, PUT or DELETE; the JSON that is answered, None for an empty answer.
@@ -93,7 +101,7 @@ class Api:
         A POST is never sent twice: whether a lost one had an effect is for the caller to look up.
         """
         response = self._ask(method, self._url(path, None), body=body)
-        return _read(response.content, self._dialect.label) if response.content else None
+        return read_json(response.content, self._dialect.label) if response.content else None
 
     def every(
         self,
@@ -102,54 +110,81 @@ class Api:
         *,
         items: Callable[[Any], Any] = lambda data: data,
         next_of: Callable[[Any], str] | None = None,
+        extent: Extent | None = None,
     ) -> Iterator[Any]:
         """Everything in a paged list. `items` takes the list out of a page.
 
         With a link to the last page, the pages in between are asked at once. `next_of` reads the
-        address of the next page from the body instead of the Link header.
+        address of the next page from the body instead of the Link header. Lists that are one, such as
+        those of all workspaces, are given the same `extent` (see `extent`).
         """
+        extent = extent or self.extent()
         url: str = self._url(path, params)
         seen: set[str] = set()
         while url:
-            if url in seen or len(seen) >= MOST_PAGES:
+            extent.page(_shown(url))
+            if url in seen:
                 raise PermanentFailure(f"{self._dialect.label} lists pages without end at {_shown(url)}.")
             seen.add(url)
             page = self._cached(url, self._wire.etags.get_many([url]).get(url))
-            data = _read(page.body, self._dialect.label)
-            yield from self._items(data, items)
-            links = _links(page.link)
-            rest = _between(links.get("next", ""), links.get("last", ""))
+            data = read_json(page.body, self._dialect.label)
+            yield from self._items(data, items, extent, len(page.body))
+            told = _links(page.link)
+            rest = between(told.get("next", ""), told.get("last", ""))
             if rest and next_of is None:
-                yield from self._at_once([self._own(one) for one in rest], items)
+                yield from self._at_once([self._own(one) for one in rest], items, extent)
                 return
-            url = self._own(next_of(data) if next_of else links.get("next", ""))
+            url = self._own(next_of(data) if next_of else told.get("next", ""))
 
-    def _at_once(self, urls: Sequence[str], items: Callable[[Any], Any]) -> Iterator[Any]:
+    def extent(self) -> Extent:
+        """What a list that is asked in several rounds counts itself with."""
+        return Extent(self._dialect.label)
+
+    def _at_once(self, urls: Sequence[str], items: Callable[[Any], Any], extent: Extent) -> Iterator[Any]:
         """The pages in their order. Threads do nothing but HTTP; the database is asked here."""
-        if len(urls) > MOST_PAGES:
-            raise PermanentFailure(f"{self._dialect.label} lists more than {MOST_PAGES:,} pages.")
-        stored = self._wire.etags.get_many(urls)
+        extent.to_come(len(urls))
         token = self._tokens.current()
-        resource = self._dialect.resource(urls[0])
+        asked: deque[_Asked] = deque()
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            for start in range(0, len(urls), AT_ONCE * 4):
-                self._wire.limiter.ask(resource)
-                part = urls[start : start + AT_ONCE * 4]
-                answers = [pool.submit(self._try, "GET", one, token, stored.get(one)) for one in part]
-                for url, answer in zip(part, answers, strict=True):
-                    yield from self._items(self._page(url, answer.result(), stored.get(url)), items)
+            for url, stored in self._stored(urls):
+                if len(asked) == AT_ONCE:
+                    yield from self._answered(asked, items, extent)
+                extent.page(_shown(url))
+                # a copy: the thread has to know until when the answer is waited for
+                ask = partial(copy_context().run, self._try, "GET", url, token, stored)
+                asked.append((url, stored, pool.submit(ask)))
+            while asked:
+                yield from self._answered(asked, items, extent)
 
-    def _page(self, url: str, response: httpx.Response, stored: Stored | None) -> Any:
-        """The JSON of an answer that a thread fetched; asked again here if it was refused."""
+    def _stored(self, urls: Sequence[str]) -> Iterator[tuple[str, Stored | None]]:
+        """Each address with what is known of it, read for a few of them at a time."""
+        resource = self._dialect.resource(urls[0])
+        for start in range(0, len(urls), AT_ONCE):
+            self._wire.limiter.ask(resource)
+            part = urls[start : start + AT_ONCE]
+            known = self._wire.etags.get_many(part)
+            for url in part:
+                yield url, known.pop(url, None)
+
+    def _answered(self, asked: deque[_Asked], items: Callable[[Any], Any], extent: Extent) -> list[Any]:
+        """What is on the page that was asked for first."""
+        url, stored, answer = asked.popleft()
+        page = self._page(url, answer.result(), stored)
+        return self._items(read_json(page.body, self._dialect.label), items, extent, len(page.body))
+
+    def _page(self, url: str, response: httpx.Response, stored: Stored | None) -> Stored:
+        """An answer that a thread fetched; asked again here if it was refused."""
         self._learn(url, response)
         if response.status_code not in (200, 304):
-            return _read(self._cached(url, stored).body, self._dialect.label)
-        return _read(self._keep(url, response, stored).body, self._dialect.label)
+            return self._cached(url, stored)
+        return self._keep(url, response, stored)
 
-    def _items(self, data: Any, items: Callable[[Any], Any]) -> list[Any]:
+    def _items(self, data: Any, items: Callable[[Any], Any], extent: Extent, size: int) -> list[Any]:
+        extent.read(size)
         found = items(data)
         if not isinstance(found, list):
             raise PermanentFailure(f"{self._dialect.label} answered with something that is not a list.")
+        extent.found(len(found))
         return found
 
     # --- one request ------------------------------------------------------------------------------
@@ -200,14 +235,23 @@ class Api:
     ) -> httpx.Response:
         """One answer. What has no effect is asked again after a server error or a broken line."""
         tries = TRIES if method in ("GET", "PUT", "DELETE") else 1
-        for last in [*[False] * (tries - 1), True]:
+        for _ in range(tries - 1):
+            self._in_time()
             with suppress(TransientFailure):
                 response = self._once(method, url, token, stored, body)
-                if last or response.status_code < 500:
+                if response.status_code < 500:
                     return response
-            if not last:
-                time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - only to be apart from others
+            time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - only to be apart from others
+        self._in_time()
         return self._once(method, url, token, stored, body)
+
+    def _in_time(self) -> None:
+        """Raises `TooSlow` when whoever asked waits no longer."""
+        if deadline.is_over():
+            raise TooSlow(
+                f"{self._dialect.label} is too slow: there was no time to wait for all of its answers. "
+                "Try again later."
+            )
 
     def _once(
         self, method: str, url: str, token: str, stored: Stored | None, body: Mapping[str, Any] | None
@@ -220,6 +264,7 @@ class Api:
         try:
             return self._http().request(method, url, headers=headers, json=body)
         except httpx.TimeoutException:
+            self._in_time()
             raise TransientFailure(f"{name} did not answer in time. It is tried again.") from None
         except (httpx.TransportError, httpx.DecodingError) as error:
             words = redact(str(error))[:_SAID]
@@ -248,7 +293,7 @@ class Api:
         status, name = response.status_code, self._dialect.label
         said = self._said(response)
         if self._dialect.waits(status, response.headers, said):
-            until = _wait_until(response, self._dialect.budget(response.headers))
+            until = wait_until(response.headers, self._dialect.budget(response.headers))
             return RateLimited(
                 f"{name} allows no more requests ({resource}) until {until:%H:%M} UTC.", retry_at=until
             )
@@ -293,7 +338,7 @@ class Api:
         if not url:
             return ""
         full = urljoin(f"{self.base_url}/", url)
-        if _origin(full) != self._origin:
+        if origin_of(full) != self._origin:
             raise PermanentFailure(
                 f"{self._dialect.label} sends us to another server ({urlsplit(full).hostname}), "
                 "which is not followed."
@@ -301,64 +346,14 @@ class Api:
         return full
 
 
-def by_number(url: str, page: int) -> str:
-    """The address of another page of a list."""
-    return str(httpx.URL(url).copy_set_param("page", str(page)))
-
-
-def _between(following: str, last: str) -> list[str]:
-    """Addresses of the pages from the next to the last one, where they are told apart by number."""
-    first, final = (_number(url) for url in (following, last))
-    if not first or not final or by_number(following, final) != by_number(last, final):
-        return []
-    final = min(final, first + MOST_PAGES)  # whoever names more is refused
-    return [by_number(following, page) for page in range(first, final + 1)]
-
-
-def _number(url: str) -> int:
-    with suppress(httpx.InvalidURL):
-        page = httpx.URL(url).params.get("page", "")
-        return int(page) if page.isascii() and page.isdecimal() and len(page) < 9 else 0
-    return 0
+def _shown(url: str) -> str:
+    return urlsplit(url).path
 
 
 def _links(header: str) -> dict[str, str]:
     """The addresses in a Link header by relation; what cannot be read is left out."""
     found = httpx.Response(200, headers={"link": header}).links if header else {}
     return {str(name): link.get("url", "") for name, link in found.items()}
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    except ValueError:
-        return ("", "", None)
-    return (parts.scheme, parts.hostname or "", port)
-
-
-def _read(body: bytes, label: str) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise TransientFailure(f"{label} answered with something that is not JSON.") from None
-
-
-def _wait_until(response: httpx.Response, budget: Budget | None) -> dt.datetime:
-    """When to ask again: what the server says, at least a minute, at most a day."""
-    now = dt.datetime.now(dt.UTC)
-    after = response.headers.get("retry-after", "")
-    if after.isascii() and after.isdecimal() and len(after) < 9:
-        until = now + dt.timedelta(seconds=int(after))
-    elif budget is not None and budget.remaining == 0:
-        until = budget.reset_at
-    else:
-        until = now + dt.timedelta(seconds=60)
-    return min(max(until, now + dt.timedelta(seconds=1)), now + dt.timedelta(days=1))
-
-
-def _shown(url: str) -> str:
-    return urlsplit(url).path
 
 
 def post_form(

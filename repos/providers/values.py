@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+_MOST_WORDS = 50  # more than a repository has topics
 _LONGEST = 100_000  # characters of a text of several lines
 
 
@@ -27,6 +28,12 @@ def lines_of(value: object) -> str:
     if not isinstance(value, str):
         return ""
     return "".join(char for char in value[:_LONGEST] if char.isprintable() or char in "\n\t")
+
+
+def words_of(value: object, limit: int = 60) -> tuple[str, ...]:
+    """The short texts of a list, of which there are not many."""
+    texts = (text_of(one, limit) for one in value[:_MOST_WORDS]) if isinstance(value, list) else ()
+    return tuple(filter(None, texts))
 
 
 def url_of(value: object) -> str:

@@ -32,7 +32,7 @@ class AskLimits(OfConnection):
         connection = self.connection
         key = ("limits", connection.pk)
         forget(key)
-        answer = ask(key, 0.0, lambda: _read(connection), wait=WAIT_SECONDS)
+        answer = ask(key, 0.0, lambda: _read(connection), owner=connection.team_id, wait=WAIT_SECONDS)
         if answer.value:
             messages.success(request, f"Left: {join_words(answer.value[:4])}.")
         elif answer.value is not None:

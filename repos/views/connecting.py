@@ -113,7 +113,7 @@ class NewConnection(TeamPage):
         values = json.dumps([kind, options, secrets, form.ca, form.proxy], sort_keys=True).encode()
         key = ("try", self.request.user.pk, hashlib.sha256(values).hexdigest())
         question = partial(connections.try_out, kind, options, secrets, entered)
-        return ask(key, 5.0, question, wait=WAIT_SECONDS)
+        return ask(key, 5.0, question, owner=self.request.team.pk, wait=WAIT_SECONDS)
 
     def pasted(self, text: str) -> HttpResponse:
         found = recognise(text)

@@ -218,9 +218,8 @@ def limits_context(connection: Connection) -> dict[str, Any]:
 
 def ask_test(connection: Connection, fresh: float) -> Answer[Tested]:
     """What a test finds that is younger than `fresh` seconds; waited for, but not for long."""
-    return ask(
-        ("test", connection.pk), fresh, lambda: connections.test_connection(connection), wait=WAIT_SECONDS
-    )
+    key, owner = ("test", connection.pk), connection.team_id
+    return ask(key, fresh, lambda: connections.test_connection(connection), owner=owner, wait=WAIT_SECONDS)
 
 
 def _shown(value: object) -> str:

@@ -29,6 +29,7 @@ from repos.views.connecting import PART_SECONDS
 from repos.views.connections import WAIT_SECONDS, OfConnection
 from repos.views.lists import repositories
 
+LIST_SECONDS: Final = 300.0  # that listing everything may take; what was listed until then counts
 LISTED: Final = 100  # repositories on one page
 OFFERED: Final = 50  # languages and topics to choose from
 OWNERS: Final = 200  # rows of the tree
@@ -120,7 +121,11 @@ class FoundPage(OfConnection):
 
     def ask(self, wait: float) -> Answer[bool]:
         connection = self.connection
-        return ask(self.key, 0.0, lambda: bool(discovery.look(connection).found_at), wait=wait)
+
+        def look() -> bool:
+            return bool(discovery.look(connection).found_at)
+
+        return ask(self.key, 0.0, look, owner=connection.team_id, wait=wait, seconds=LIST_SECONDS)
 
     def newest(self) -> Listing:
         """The list that is shown, or a new one where that is too old. Raises a `Failure`."""

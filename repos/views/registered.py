@@ -1,29 +1,27 @@
-"""What may be done with a webhook that OpsSight registered; the provider is asked beside the request."""
+"""What changes a webhook at its sender too; the provider of a registered one is asked beside the request."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from opssight.accounts.models import Role
-from repos import hooks, webhooks
+from opssight.core.errors import Conflict
+from repos import hooks
 from repos.beside import Answer, ask, forget
 from repos.models import Webhook
-from repos.views import webhooks as views
-from repos.views.webhooks import OfWebhook
-
-WAIT_SECONDS: Final = 10.0
+from repos.views.webhooks import OfWebhook, shown_once
 
 
 def asked(hook: Webhook, what: str, question: Callable[[], str]) -> Answer[str]:
     """The provider's answer, as a sentence of what went wrong or ""; waited for, but not for long."""
     key = ("hook", what, hook.pk)
     forget(key)
-    return ask(key, 0.0, question, wait=WAIT_SECONDS)
+    return ask(key, 0.0, question, owner=hook.team_id, wait=hooks.WAIT_SECONDS)
 
 
 def mended(hook: Webhook) -> str:
@@ -73,31 +71,41 @@ class AskForTest(_AtProvider):
         return self.say(asked(hook, "test", lambda: tested(hook)), done)
 
 
-class RotateSecret(views.RotateSecret, _AtProvider):
-    """Nobody has to enter the new secret of a registered webhook: the provider is told."""
+class RotateSecret(_AtProvider):
+    """A new secret beside the old one (`end`: from now on only the new one counts).
+
+    Nobody has to enter that of a registered webhook: the provider is told.
+    """
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         hook = self.hook
-        if not hook.managed or "end" in request.POST:
-            return super().post(request, *args, **kwargs)
-        hooks.rotate(self.principal, hook)
+        if "end" in request.POST:
+            hooks.end_rotation(self.principal, hook)
+            messages.success(request, "Only the new secret counts now.")
+            return self.back()
+        try:
+            secret = hooks.rotate(self.principal, hook)
+        except Conflict as failure:
+            messages.error(request, failure.sentence)
+            return self.back()
+        if not hook.managed:
+            return shown_once(self, hook, secret)
         done = "The provider has the new secret. The former one counts for 24 h more."
         return self.say(asked(hook, "mend", lambda: mended(hook)), done)
 
 
-class DeleteWebhook(views.DeleteWebhook):
+class DeleteWebhook(OfWebhook):
     """A registered webhook is taken away at the provider first."""
+
+    http_method_names = ["post"]
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         hook = self.hook
-        if not hook.managed:
-            return super().post(request, *args, **kwargs)
-        answer = asked(hook, "remove", lambda: hooks.remove_there(hook))
-        webhooks.delete_hook(self.principal, hook)
-        stays = answer.value or answer.sentence
-        if stays or answer.pending:
-            said = f"{hook} is deleted here and may still be at the provider. {stays}"
-            messages.warning(request, said.strip())
-        else:
+        stays = hooks.delete(self.principal, hook)
+        if stays:
+            messages.warning(request, f"{hook} is deleted here and may still be at the provider. {stays}")
+        elif hook.managed:
             messages.success(request, f"{hook} is deleted here and at the provider.")
+        else:
+            messages.success(request, f"{hook} is deleted. Remove it at the sender as well.")
         return redirect("webhooks")

@@ -25,9 +25,9 @@ from opssight.web.views import TeamPage, one_or_404
 from repos import access, selectors, warm
 from repos.git.types import RemoteRefs
 from repos.models import Delivery, Repository, Webhook
-from repos.views.about import about
 from repos.views.connecting import PART_SECONDS
 from repos.views.lists import ROWS, health_of
+from repos.views.provider_facts import about
 from repos.views.repositories import state_of
 
 TABS: Final = (

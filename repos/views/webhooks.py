@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 from django.contrib import messages
 from django.db.models import Count, F, Q
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 
 from opssight.accounts.models import Role
+from opssight.accounts.scope import NotAllowed
 from opssight.core.errors import Failure
 from opssight.core.words import count
 from opssight.web.parts import Action, Crumb, Teach
@@ -62,6 +63,8 @@ def about(hook: Webhook) -> str:
     """Which repositories its deliveries may be about."""
     if hook.repository:
         return hook.repository.full_name
+    if hook.instance_id:
+        return "what the app sees, whichever team connected it"
     return f"repositories of {hook.connection.name}" if hook.connection else "every repository of the team"
 
 
@@ -197,6 +200,12 @@ class OfWebhook(TeamPage):
         rows = selectors.webhooks(self.principal).filter(team=self.request.team)
         return one_or_404(rows, pk=self.kwargs["hook_id"])
 
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except NotAllowed:
+            raise Http404 from None
+
     def crumbs(self) -> Sequence[Crumb]:
         parents = [Crumb("Deliveries", reverse("deliveries")), Crumb("Webhooks", reverse("webhooks"))]
         return [*parents, Crumb(str(self.hook))]
@@ -244,7 +253,7 @@ class WebhookPage(OfWebhook):
             rows=rows_of(self.principal, newest),
             only_here=only_here(),
             may=self.principal.may(Role.OPERATOR, self.request.team.pk),
-            may_admin=self.principal.may(Role.ADMIN, self.request.team.pk),
+            may_change=webhooks.may_change(self.principal, hook),
             **kwargs,
         )
 
@@ -273,19 +282,6 @@ class TestWebhook(OfWebhook):
         return redirect("delivery", received.delivery.pk)
 
 
-class RotateSecret(OfWebhook):
-    """A new secret beside the old one (`end`: from now on only the new one counts)."""
-
-    http_method_names = ["post"]
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if "end" in request.POST:
-            webhooks.end_rotation(self.principal, self.hook)
-            messages.success(request, "Only the new secret counts now.")
-            return self.back()
-        return shown_once(self, self.hook, webhooks.rotate_secret(self.principal, self.hook))
-
-
 class PauseWebhook(OfWebhook):
     http_method_names = ["post"]
 
@@ -299,13 +295,3 @@ class PauseWebhook(OfWebhook):
         )
         messages.success(request, f"{self.hook} is {'paused' if paused else 'active'}. {said}")
         return self.back()
-
-
-class DeleteWebhook(OfWebhook):
-    http_method_names = ["post"]
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        name = str(self.hook)
-        webhooks.delete_hook(self.principal, self.hook)
-        messages.success(request, f"{name} is deleted. Remove it at the sender as well.")
-        return redirect("webhooks")

@@ -9,7 +9,7 @@ from typing import Final
 from django.conf import settings
 
 from opssight.core.errors import AuthFailure, Failure, RateLimited
-from repos import access, connections, hook_standing, hooks, inventory, missed
+from repos import access, connections, hook_standing, hooks, inventory, redelivery
 from repos.limits import RESERVE
 from repos.models import Connection
 from repos.providers.registry import provider_named
@@ -117,7 +117,7 @@ def _hooks(connection: Connection, run: RunContext) -> str:
 
 
 def _missed(connection: Connection, run: RunContext) -> str:
-    return missed.fetch(connection, run).sentence
+    return redelivery.fetch(connection, run).sentence
 
 
 def _told(connection: Connection) -> dict[Job, bool]:
@@ -140,5 +140,5 @@ STEPS: Final = (
     Step("health", "Connection", _health),
     Step("inventory", "Repositories", _inventory),
     Step("hooks", "Webhooks", _hooks, hook_standing.can_have_hooks),
-    Step("deliveries", "Missed deliveries", _missed, missed.are_kept),
+    Step("deliveries", "Missed deliveries", _missed, redelivery.are_kept),
 )

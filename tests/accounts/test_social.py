@@ -22,6 +22,7 @@ from opssight.accounts.models import AllowedHost, Membership, Role, User
 from opssight.accounts.scope import Principal
 from opssight.audit.models import AuditEvent
 from opssight.core.env_kinds import Rate
+from repos.instances import of_row
 from repos.models import Connection, ProviderInstance
 from repos.providers.registry import provider_named
 from tests.factories import make_team, make_user
@@ -34,6 +35,7 @@ FORGES: dict[str, type[Any]] = {
     "bitbucket": BitbucketPeople,
     "gitea": GiteaPeople,
 }
+PASSWORD = "correct horse"  # of everybody whom the factories make
 TOO_OLD = "not started here, or it is too old"
 
 
@@ -57,7 +59,8 @@ def forge(tmp_path: Path) -> Iterator[GitHubPeople]:
 
 def begin(browser: Client, forge: Any, kind: str = "github", **more: str) -> str:
     """The address that the browser is sent to."""
-    page = browser.post("/accounts/signin/with/", {"provider": kind, "url": forge.url, **more})
+    given = {"provider": kind, "url": forge.url, "password": PASSWORD}
+    page = browser.post("/accounts/signin/with/", {**given, **more})
     assert page.status_code == 200, page["Location"]
     return str(page["Refresh"]).partition("url=")[2]
 
@@ -65,6 +68,11 @@ def begin(browser: Client, forge: Any, kind: str = "github", **more: str) -> str
 def allow(address: str) -> str:
     back = urlsplit(httpx.post(address).headers["location"])
     return f"{back.path}?{back.query}"
+
+
+def trust(forge: Any) -> None:
+    """An administrator says that addresses of this server count."""
+    ProviderInstance.objects.filter(url=forge.url).update(trusts_email=True)
 
 
 def come(browser: Client, forge: Any, kind: str = "github", **more: str) -> Any:
@@ -117,6 +125,13 @@ def test_the_pages_offer_what_is_registered(forge: GitHubPeople, settings: Setti
     assert answer["Location"] == "/accounts/signin/"
 
 
+def test_sessions_of_strangers_stay_small(forge: GitHubPeople) -> None:
+    browser = Client()
+    begin(browser, forge, next="/runs/?q=" + "a" * 1_000)
+    begin(browser, forge, next="/" + "a" * 2_000)
+    assert [len(attempt["next"]) for attempt in browser.session["signin"]] == [1_009, 0]
+
+
 def test_it_asks_for_no_more_than_who_one_is_and_with_pkce(forge: GitHubPeople) -> None:
     query = parse_qs(urlsplit(begin(Client(), forge)).query)
     assert query["scope"] == ["read:user user:email"]
@@ -153,6 +168,7 @@ def test_a_verified_address_opens_an_account_where_that_is_allowed(
     forge: GitHubPeople, settings: Settings
 ) -> None:
     settings.SIGN_IN = "email"
+    trust(forge)
     user = make_user("Ana@example.org")
     forge.emails["ana"] = [("other@example.org", True), ("ana@example.org", False)]
     answer = come(Client(), forge)
@@ -172,6 +188,7 @@ def test_administrators_and_switched_off_accounts_are_not_found_by_address(
     forge: GitHubPeople, settings: Settings, flag: str
 ) -> None:
     settings.SIGN_IN = "email"
+    trust(forge)
     make_user("ana@example.org", **({"is_active": False} if flag == "inactive" else {flag: True}))
     browser = Client()
     come(browser, forge)
@@ -180,6 +197,7 @@ def test_administrators_and_switched_off_accounts_are_not_found_by_address(
 
 def test_domains_that_may_sign_up(forge: GitHubPeople, settings: Settings) -> None:
     settings.SIGN_UP_DOMAINS = ("example.org",)
+    trust(forge)
     forge.emails["ana"] = [("ana@notexample.org", True), ("x@example.org", False)]
     assert "No account here" in said(come(Client(), forge))
     forge.emails["ana"] = [("ana@Example.org", True)]
@@ -193,10 +211,104 @@ def test_domains_that_may_sign_up(forge: GitHubPeople, settings: Settings) -> No
 
 def test_domains_open_no_account_that_exists(forge: GitHubPeople, settings: Settings) -> None:
     settings.SIGN_UP_DOMAINS = ("example.org",)
+    trust(forge)
     make_user("ana@example.org")
     browser = Client()
     come(browser, forge)
     assert who(browser) == ""
+
+
+def test_a_server_that_nobody_said_to_trust_opens_no_account_by_an_address(
+    forge: GitHubPeople, settings: Settings
+) -> None:
+    settings.SIGN_IN, settings.SIGN_UP_DOMAINS = "email", ("example.com",)
+    user = make_user("ana@example.org")
+    forge.emails["ana"] = [("ana@example.org", True), ("ana@example.com", True)]
+    assert "No account here" in said(come(Client(), forge))
+    assert (User.objects.count(), UserSocialAuth.objects.count()) == (1, 0)
+    linked(user, forge)
+    browser = Client()
+    come(browser, forge)
+    assert who(browser) == str(user.pk), "who linked it signs in with it"
+
+
+def test_the_public_ones_confirm_addresses() -> None:
+    rows = [
+        ProviderInstance.objects.create(provider=kind, url=url, client_id="x", client_secret="y")
+        for kind, url in (
+            ("github", ""),
+            ("gitlab", ""),
+            ("bitbucket", ""),
+            ("gitlab", "https://git.example"),
+        )
+    ]
+    assert [of_row(row).trusts_email for row in rows] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("account", "claimed"),
+    [
+        ("mass@example.org", "ma\u00df@example.org"),
+        ("ana@strasse.example", "ana@stra\u00dfe.example"),
+        ("kim@example.org", "\u212aim@example.org"),
+        ("\u212aim@example.org", "kim@example.org"),
+    ],
+)
+def test_addresses_that_are_only_written_alike(
+    forge: GitHubPeople, settings: Settings, account: str, claimed: str
+) -> None:
+    settings.SIGN_IN = "email"
+    trust(forge)
+    make_user(account)
+    forge.emails["ana"] = [(claimed, True)]
+    browser = Client()
+    come(browser, forge)
+    assert (who(browser), UserSocialAuth.objects.count()) == ("", 0)
+
+
+@pytest.mark.parametrize("claimed", ["ana@stra\u00dfe.example", "\u00e4na@strasse.example"])
+def test_nobody_signs_up_with_letters_that_are_others_to_others(
+    forge: GitHubPeople, settings: Settings, claimed: str
+) -> None:
+    settings.SIGN_UP_DOMAINS = ("strasse.example",)
+    trust(forge)
+    forge.emails["ana"] = [(claimed, True)]
+    come(Client(), forge)
+    assert not User.objects.exists()
+
+
+def test_linking_asks_for_the_password(forge: GitHubPeople, settings: Settings) -> None:
+    settings.SIGNIN_RATE = Rate(3, 60)
+    user, browser = make_user(), Client()
+    browser.force_login(user)
+    assert 'autocomplete="current-password"' in browser.get("/accounts/").content.decode()
+
+    def start(**given: str) -> str:
+        answer = browser.post(
+            "/accounts/signin/with/", {"provider": "github", "url": forge.url, **given}, follow=True
+        )
+        return str(answer.content.decode())
+
+    linked(user, forge, browser)  # a right one is no attempt that counts
+    UserSocialAuth.objects.all().delete()
+    assert "The password is not right" in start(password="wrong")
+    assert "The password is not right" in start()
+    assert not browser.session["signin"], "nothing was started"
+    start(password="wrong")
+    assert "Too many attempts" in start(password=PASSWORD), "as slow as signing in"
+    assert (
+        "Too many attempts"
+        in Client().post("/accounts/signin/", {"username": user.email, "password": PASSWORD}).content.decode()
+    )
+
+
+def test_an_account_without_a_password_links_without_one(forge: GitHubPeople) -> None:
+    user, browser = make_user(), Client()
+    user.set_unusable_password()
+    user.save()
+    browser.force_login(user)
+    assert "current-password" not in browser.get("/accounts/").content.decode()
+    assert "You can sign in with" in said(come(browser, forge, password=""))
 
 
 def test_who_was_invited_comes_in_without_a_password(forge: GitHubPeople) -> None:

@@ -51,6 +51,7 @@ def test_linking_and_signing_in_with_a_forge(page: Page, instance: Instance, tmp
         sign_in(page, url, email, password, "/accounts/")
         look(page, "account")
         accessible(page)
+        page.get_by_label("Your password here").fill(password)
         page.get_by_role("button", name="Link 127.0.0.1").click()
         page.get_by_role("button", name="Allow as ana").click()
         page.wait_for_url(f"{url}/accounts/")

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.test import Client
 
-from repos import events, news
+from repos import events, inventory_events
 from repos.events import Event
 
 SECRET = "it is no secret"
@@ -78,6 +78,6 @@ def listening() -> Iterator[list[Event]]:
     """What is published meanwhile; beside this only the inventory listens."""
     before = list(events._subscribers)
     found: list[Event] = []
-    events._subscribers[:] = [news.answer, found.append]
+    events._subscribers[:] = [inventory_events.answer, found.append]
     yield found
     events._subscribers[:] = before

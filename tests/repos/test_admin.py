@@ -5,8 +5,16 @@ from django.test import Client
 
 from opssight.accounts.models import Team, User
 from opssight.accounts.scope import Principal
-from repos import receiving, webhooks
-from repos.models import Connection, Credential, Delivery, Repository, RepositoryStatus, Webhook
+from repos import hooks, receiving, webhooks
+from repos.models import (
+    Connection,
+    Credential,
+    Delivery,
+    ProviderInstance,
+    Repository,
+    RepositoryStatus,
+    Webhook,
+)
 from tests.factories import make_connection, make_repository
 from tests.repos.deliveries import github_headers
 
@@ -31,7 +39,7 @@ def rows(team: Team, principal: Principal) -> dict[str, object]:
     repository = make_repository(connection, "acme/site")
     RepositoryStatus.objects.create(repository=repository, lane="copy", state="ok", sentence="At HEAD.")
     hook, _ = webhooks.create_hook(principal, team, "github", secret=SECRET, repository=repository)
-    webhooks.rotate_secret(principal, hook, f"{SECRET}-new")
+    hooks.rotate(principal, hook, f"{SECRET}-new")
     receiving.receive(hook, github_headers(b"{}", secret="wrong"), b"{}")
     return {
         "connection": connection.pk,
@@ -68,6 +76,19 @@ def test_what_is_checked_elsewhere_cannot_be_changed_here(client: Client, rows: 
     )
     row = Connection.objects.get()
     assert (row.name, row.options, row.local, row.provider) == ("Renamed", {}, False, "plain")
+
+
+def test_an_administrator_says_which_server_is_trusted_with_addresses(client: Client) -> None:
+    row = ProviderInstance.objects.create(
+        provider="gitlab", url="https://git.example.org", client_id="x", client_secret="y"
+    )
+    page = f"/admin/repos/providerinstance/{row.pk}/change/"
+    assert "Only for a server that confirms every address" in client.get(page).content.decode()
+    given = {"provider": "gitlab", "url": row.url, "client_id": "x"}
+    client.post(page, {**given, "trusts_email": "on"})
+    assert ProviderInstance.objects.get().trusts_email
+    client.post(page, given)
+    assert not ProviderInstance.objects.get().trusts_email
 
 
 def test_objects_have_names(rows: dict[str, object]) -> None:

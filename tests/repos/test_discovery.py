@@ -18,8 +18,8 @@ from opssight.audit.models import AuditEvent
 from opssight.core.clock import now
 from opssight.core.errors import Failure, InvalidInput, RateLimited
 from repos import discovery, import_rules, inventory
-from repos.appearing import look_at
 from repos.events import RepositoryAppeared, publish
+from repos.import_rules import look_at
 from repos.models import Connection, Credential, Discovery, ImportRule, Repository
 from tests.api.client import api_of, make_api, make_member
 from tests.factories import make_connection, make_repository, make_team, make_user

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from django.contrib.messages import get_messages
 from django.db import connection as database
+from django.db.models.signals import post_save
 from django.test import Client
 
 from opssight.accounts.models import AllowedHost, Membership, Role, Team, User
@@ -22,7 +23,7 @@ from opssight.core.errors import AuthFailure
 from repos import access, connections, inventory
 from repos.hook_standing import is_told, why_no_hooks
 from repos.models import Connection, Credential, Delivery, ProviderInstance, Repository, Webhook
-from tests.factories import make_team, make_user
+from tests.factories import make_connection, make_team, make_user
 from tests.forges.github_app import GitHubWithApp
 from tests.forges.standin import Sent
 
@@ -282,6 +283,26 @@ def test_it_is_connected_once(browser: Client, forge: GitHubWithApp, admin: User
     other = make_user()
     assert "in another team already" in said(again(signed_in(other, make_team(other))))
     assert Connection.objects.count() == 1
+
+
+def test_two_who_connect_it_at_once(browser: Client, forge: GitHubWithApp) -> None:
+    """The second one of them was not there yet when the first looked."""
+    make(browser, forge)
+    elsewhere = make_team()
+
+    def rival(instance: Connection, created: bool, **more: Any) -> None:
+        number = str(next(iter(forge.installed)))
+        if created and instance.team_id != elsewhere.pk:
+            row = ProviderInstance.objects.get()
+            make_connection(elsewhere, "github", instance=row, installation_id=number)
+
+    post_save.connect(rival, sender=Connection)
+    try:
+        answer = install(browser, forge, "acme")
+    finally:
+        post_save.disconnect(rival, sender=Connection)
+    assert "was connected by somebody else just now" in said(answer)
+    assert not Connection.objects.exists()
 
 
 def test_a_request_that_an_owner_must_approve(browser: Client, forge: GitHubWithApp) -> None:

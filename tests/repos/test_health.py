@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,7 @@ from tests.factories import make_connection, make_repository, make_team
 from tests.forges.github import GitHubStandIn
 from tests.forges.github_refused import error
 from tests.forges.gitlab import GitLabStandIn
-from tests.forges.standin import Reply
+from tests.forges.standin import Asked, Reply
 from tests.repos.pages import page, said, words
 from tests.syncs.runs import signed_in
 
@@ -151,6 +153,29 @@ def test_a_test_goes_step_by_step(connection: Connection, forge: GitHubStandIn) 
     assert steps["git"].sentence == "acme/site answers with 1 branch or tag."
     assert steps["limits"].sentence.startswith("Left: ")
     assert RateBudget.objects.filter(connection=connection, resource="core").exists()
+
+
+def test_a_test_does_not_wait_for_a_very_long_list(
+    connection: Connection, forge: GitHubStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came in time is told, and the other steps are gone all the same."""
+    for number in range(120):
+        forge.add_repository(f"acme/many-{number}", on_disk=False)
+    answered, over = forge.answer, threading.Event()
+
+    def slow(asked: Asked) -> Reply:
+        if asked.query.get("page", "1") != "1":
+            over.wait(60)
+        return answered(asked)
+
+    monkeypatch.setattr(forge, "answer", slow)
+    monkeypatch.setattr(forge, "state_lock", nullcontext())
+    monkeypatch.setattr(connections, "_LIST_SECONDS", 2.0)
+    tested = connections.test_connection(connection)
+    over.set()
+    assert tested.sentences[0] == "It sees more than 100 repositories as ana."
+    assert (tested.sees, [step.state for step in tested.steps][:3]) == (100, ["ok", "ok", "ok"])
+    assert {step.name: step.state for step in tested.steps}["limits"] == "ok"
 
 
 def test_git_that_is_refused_fails_the_test(

@@ -6,7 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from opssight.accounts.models import Team
-from repos import hook_standing, missed
+from repos import hook_standing, redelivery
 from repos.models import Connection, ProviderInstance, Webhook
 from tests.factories import make_connection, make_repository
 from tests.repos.forges import STANDINS
@@ -57,5 +57,5 @@ def test_a_connection_of_an_app_is_told_by_the_app(team: Team) -> None:
 
 
 def test_who_keeps_deliveries() -> None:
-    kept = {kind for kind in STANDINS if missed.are_kept(Connection(provider=kind))}
+    kept = {kind for kind in STANDINS if redelivery.are_kept(Connection(provider=kind))}
     assert kept == {"github"}

@@ -10,15 +10,15 @@ import pytest
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from opssight.accounts.models import Team
-from opssight.accounts.scope import Principal
+from opssight.accounts.models import Role, Team
+from opssight.accounts.scope import NotAllowed, Principal
 from opssight.audit.models import AuditEvent
 from opssight.core.clock import now
 from opssight.core.errors import AuthFailure, Failure, NotFound, TransientFailure
-from repos import hook_standing, hooks, inventory, missed, webhooks
+from repos import hook_standing, hooks, inventory, redelivery, webhooks
 from repos.models import Delivery, Webhook
 from repos.providers.registry import scheme_named
-from tests.factories import make_connection, make_repository
+from tests.factories import make_connection, make_repository, make_user
 from tests.forges.github_refused import error
 from tests.forges.standin import Reply
 from tests.repos.forges import STANDINS, Connected, connected
@@ -193,14 +193,20 @@ def test_the_webhook_of_an_ignored_repository_is_taken_away(there: Connected) ->
     assert hooks.reconcile(there.connection).made == ["acme/site"]
 
 
-def test_deleting_takes_it_away_there(there: Connected) -> None:
+def test_deleting_takes_it_away_there(there: Connected, beside: None) -> None:
     hooks.reconcile(there.connection)
-    hook = hook_of(there)
-    assert hooks.remove_there(hook) == hooks.remove_there(hook) == ""
+    operator = Principal(make_user(), {there.connection.team_id: Role.OPERATOR})
+    with pytest.raises(NotAllowed):
+        hooks.delete(operator, hook_of(there))
+    assert len(there.hooks_there()) == 1, "the role is looked at before the provider is asked"
+
+    assert hooks.delete(there.principal, hook_of(there)) == ""
     assert there.hooks_there() == []
+
     for token in there.forge.tokens.values():
         token.revoked = True
-    assert "token" in hooks.remove_there(hook)
+    assert "token" in hooks.delete(there.principal, hook_of(there, "acme/docs"))
+    assert not Webhook.objects.exists()
 
 
 # --- what can go wrong, at one of them --------------------------------------------------------------------
@@ -371,13 +377,13 @@ def test_what_failed_while_we_were_away_comes_again(
     hooks.reconcile(github.connection)
     count = len(github.forge.sent)
 
-    found = missed.fetch(github.connection)
+    found = redelivery.fetch(github.connection)
 
     assert found.again == 3  # the pings of the two webhooks as well
     github.forge.wait_until_sent(count + 3)
     assert {sent.status for sent in github.forge.sent[count:]} == {202, 204}
     assert Delivery.objects.filter(verdict=Delivery.Verdict.ACCEPTED).count() == 1
-    assert missed.fetch(github.connection).again == 0
+    assert redelivery.fetch(github.connection).again == 0
 
 
 def test_what_is_here_already_is_not_asked_for(
@@ -388,15 +394,15 @@ def test_what_is_here_already_is_not_asked_for(
     commit(github, "one")
     github.forge.wait_until_sent(2 + 1)
     github.forge.sent[-1].status = 504  # it was stored, and the answer came too late
-    assert missed.fetch(github.connection).again == 0
+    assert redelivery.fetch(github.connection).again == 0
     Delivery.objects.filter(verdict=Delivery.Verdict.ACCEPTED).delete()
-    assert missed.fetch(github.connection).again == 1
+    assert redelivery.fetch(github.connection).again == 1
 
 
 def test_a_webhook_that_vanished_is_passed_over(github: Connected) -> None:
     hooks.reconcile(github.connection)
     github.repo().hooks.clear()
-    assert missed.fetch(github.connection).webhooks == 2
+    assert redelivery.fetch(github.connection).webhooks == 2
 
 
 def commit(there: Connected, name: str) -> None:

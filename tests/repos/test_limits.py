@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 
 import pytest
 
 from opssight.core.clock import now
 from opssight.core.errors import RateLimited
+from repos import etags as etags_module
 from repos.etags import LARGEST, DatabaseEtags
 from repos.limits import DatabaseLimiter, waits_until
 from repos.models import Etag, RateBudget
@@ -92,6 +94,23 @@ def test_huge_answers_are_not_kept_and_old_ones_go() -> None:
     assert housekeeping.prune()["answers of providers"] == 0
     Etag.objects.update(told_at=now() - dt.timedelta(days=31))
     assert housekeeping.prune()["answers of providers"] == 1
+
+
+def test_answers_of_one_connection_have_a_size_the_oldest_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(etags_module, "MOST_BYTES", 10_000)
+    connection, other = make_connection(make_team()), make_connection(make_team())
+    DatabaseEtags(other).put("https://a.example.org/", Stored('"a"', os.urandom(2_000)))
+    urls = [f"https://a.example.org/{n}" for n in range(9)]
+    for url in urls:  # each by another run, as one after the other
+        DatabaseEtags(connection).put(url, Stored('"a"', os.urandom(2_000)))
+    assert set(DatabaseEtags(connection).get_many(urls)) == set(urls[6:])
+    assert other.etags.count() == 1
+    kept = DatabaseEtags(connection)
+    for _ in range(20):  # one answer again and again takes the room of one
+        kept.put(urls[8], Stored('"b"', os.urandom(2_000)))
+    assert connection.etags.count() == 3
+    kept.put("https://a.example.org/link", Stored('"c"', b"[]", "x" * 5_000))
+    assert connection.etags.count() == 3
 
 
 def test_many_addresses_are_asked_for_in_few_queries(django_assert_max_num_queries: object) -> None:

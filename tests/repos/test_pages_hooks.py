@@ -144,6 +144,11 @@ def test_the_api_knows_it_too(github: Connected, client: Client) -> None:
     assert (rotated.status_code, rotated.json()["secret"], rotated.json()["rotating"]) == (200, "", True)
     assert client.delete(address, **head).status_code == 204
     assert github.hooks_there() == []
+    for token in github.forge.tokens.values():
+        token.revoked = True
+    stays = client.delete(f"/api/v1/hooks/{Webhook.objects.get().pk}/", **head)
+    assert (stays.status_code, "token" in stays.json()["sentence"]) == (200, True)
+    assert not Webhook.objects.exists()
 
 
 def test_the_command_line_checks(github: Connected) -> None:
@@ -157,3 +162,7 @@ def test_the_command_line_checks(github: Connected) -> None:
     assert hook["registered"] == "ok"
     assert "deleted" in Answer("hook", "delete", hook["id"]).out
     assert Webhook.objects.count() == 1
+    for token in github.forge.tokens.values():
+        token.revoked = True
+    assert "may still be registered at the provider. " in Answer("hook", "delete", "GitHub: acme/site").out
+    assert not Webhook.objects.exists()

@@ -87,6 +87,18 @@ def test_a_name_that_is_taken_there(both: Principal, connection: Connection, oth
         transfer.transfer(both, connection, connection.team)
 
 
+def test_what_somebody_else_moved_meanwhile_is_not_moved_again(
+    both: Principal, connection: Connection, other: Team
+) -> None:
+    third = make_team(both.user, name="Third")
+    stale = Connection.objects.get(pk=connection.pk)
+    person = Principal.of_user(both.user)
+    transfer.transfer(person, connection, other)
+    with pytest.raises(Conflict, match="was moved or deleted just now"):
+        transfer.transfer(person, stale, third)
+    assert Connection.objects.get().team == other
+
+
 def test_jobs_that_would_lose_it_are_named(
     both: Principal, connection: Connection, team: Team, other: Team
 ) -> None:

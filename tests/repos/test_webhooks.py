@@ -8,6 +8,7 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import time_machine
@@ -20,13 +21,13 @@ from opssight.accounts.scope import NotAllowed, Principal
 from opssight.audit.models import AuditEvent
 from opssight.core.env_kinds import Rate
 from opssight.core.errors import Conflict, InvalidInput, NotFound
-from repos import events, receiving, selectors, webhooks
+from repos import events, hooks, receiving, selectors, webhooks
 from repos.events import Event, Pushed, RepositoryEvent
 from repos.hook_view import deliver
 from repos.models import Delivery, DeliveryBody, Repository, Webhook
 from syncs.models import Run, RunCause, Trigger
 from tests.factories import make_connection, make_job, make_repository, make_team, make_user
-from tests.repos.deliveries import SECRET, fixture, github_headers, plain_body, plain_headers
+from tests.repos.deliveries import SECRET, fixture, github_headers, hex_hmac, plain_body, plain_headers
 
 pytestmark = pytest.mark.django_db
 
@@ -257,17 +258,34 @@ def test_a_forged_delivery_does_not_take_the_place_of_the_real_one(
 def test_not_authentic_ones_are_capped(
     hook: Webhook, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receiving, "_KEEP_UNAUTHENTIC", 3)
+    monkeypatch.setattr(receiving, "_KEEP_OF_STRANGERS", 3)
     settings.HOOK_REFUSED_RATE = Rate(5, 60)
     answers = [post(hook, b"%d" % n, {}) for n in range(7)]
     assert [answer.status_code for answer in answers] == [401, 401, 401, 401, 401, 401, 401]
     assert Delivery.objects.count() == 3
-    monkeypatch.setattr(receiving, "_KEEP_UNAUTHENTIC", 200)
+    monkeypatch.setattr(receiving, "_KEEP_OF_STRANGERS", 200)
     for n in range(7):
         answer = post(hook, b"%d" % n, {})
     assert (answer.status_code, answer["retry-after"]) == (429, "60")
     assert Delivery.objects.count() == 5
     assert post_push(hook).status_code == 202  # strangers do not keep the sender out
+
+
+def test_above_the_rate_of_strangers_no_form_is_taken_apart(
+    principal: Principal, team: Team, settings: Settings
+) -> None:
+    """At Gitea, before a signature can be checked. JSON costs nothing, so its senders are let in."""
+    hook = webhooks.create_hook(principal, team, "gitea", secret=SECRET)[0]
+    settings.HOOK_REFUSED_RATE = Rate(2, 60)
+    signed = {"x-gitea-event": "push", "x-gitea-signature": hex_hmac(PUSH, SECRET)}
+    form = urlencode({"payload": PUSH.decode()}).encode()
+    as_form = {**signed, "content-type": "application/x-www-form-urlencoded"}
+    assert post(hook, form, as_form).status_code in (202, 204)
+    for _ in range(2):
+        assert post(hook, b"payload=x", as_form).status_code == 401
+    refused = post(hook, form, as_form)
+    assert (refused.status_code, refused["retry-after"]) == (429, "60")
+    assert post(hook, PUSH, {**signed, "content-type": "application/json"}).status_code in (202, 204)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"ref": "main"}'])
@@ -526,7 +544,7 @@ def test_update(hook: Webhook, principal: Principal) -> None:
 
 
 def test_rotation_overlaps(hook: Webhook, principal: Principal) -> None:
-    new = webhooks.rotate_secret(principal, hook)
+    new = hooks.rotate(principal, hook)
     assert new != SECRET
 
     def status(secret: str) -> int:
@@ -534,7 +552,7 @@ def test_rotation_overlaps(hook: Webhook, principal: Principal) -> None:
         return int(post(hook, body, github_headers(body, secret=secret)).status_code)
 
     assert (status(SECRET), status(new)) == (202, 202)
-    webhooks.end_rotation(principal, hook)
+    hooks.end_rotation(principal, hook)
     again = plain_body(by="again")
     assert post(hook, again, github_headers(again, secret=SECRET)).status_code == 401
     assert post(hook, again, github_headers(again, secret=new)).status_code == 202
@@ -543,7 +561,9 @@ def test_rotation_overlaps(hook: Webhook, principal: Principal) -> None:
 
 def test_delete(hook: Webhook, principal: Principal) -> None:
     post_push(hook)
-    webhooks.delete_hook(principal, hook)
+    with pytest.raises(NotAllowed):
+        hooks.delete(Principal(make_user(), {hook.team_id: Role.OPERATOR}), hook)
+    assert hooks.delete(principal, hook) == ""
     assert not Delivery.objects.exists()
     assert Client().post(f"/hooks/{uuid.uuid4()}/").status_code == 404
 

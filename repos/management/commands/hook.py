@@ -92,10 +92,9 @@ class Command(OpsCommand):
 
     def delete(self, **options: Any) -> Answer:
         hook = _find_hook(options)
-        document = {"deleted": hook.pk}
         with acting_as(Actor.cli()):
-            stays = hooks.remove_there(hook)
-            webhooks.delete_hook(principal_of(options), hook)
+            stays = hooks.delete(principal_of(options), hook)
+        document = {"deleted": hook.pk} | ({"sentence": stays} if stays else {})
         there = f" It may still be registered at the provider. {stays}" if stays else ""
         return Answer(document, f"{hook.name} is deleted; its address answers 404 now.{there}")
 

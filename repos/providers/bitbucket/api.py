@@ -16,6 +16,7 @@ from repos.providers.bitbucket import reading
 from repos.providers.forge import Forge, Person
 from repos.providers.http import Api, Params
 from repos.providers.oauth import OAuth
+from repos.providers.paging import Extent
 from repos.providers.types import Context, Field, Identity, Need
 from repos.providers.values import text_of, verified
 from repos.providers.wire import Dialect, FixedToken
@@ -163,10 +164,9 @@ class CloudApi(Forge):
         pair = base64.b64encode(f"{self._email}:{token}".encode()).decode()
         return {"Authorization": f"Basic {pair}"}
 
-    def _every(self, path: str, params: Params) -> Iterator[Any]:
-        return self._api.every(
-            path, {"pagelen": PAGE, **params}, items=reading.values, next_of=reading.next_page
-        )
+    def _every(self, path: str, params: Params, extent: Extent | None = None) -> Iterator[Any]:
+        asked = {"pagelen": PAGE, **params}
+        return self._api.every(path, asked, items=reading.values, next_of=reading.next_page, extent=extent)
 
     def _workspaces(self) -> list[str]:
         """The workspaces as they stand in paths."""

@@ -11,6 +11,7 @@ from repos.providers.bitbucket import reading
 from repos.providers.bitbucket.api import quoted
 from repos.providers.bitbucket.builds import CloudBuilds
 from repos.providers.bitbucket.pulls import CloudPulls
+from repos.providers.errors import TooMany, TooSlow
 from repos.providers.forge import NewRepository, RepositoryChange, Visibility
 from repos.providers.types import Capability, Missed, RemoteRepository
 
@@ -58,9 +59,12 @@ class BitbucketProvider(CloudPulls, CloudBuilds):
     )
 
     def repositories(self, missed: Missed | None = None) -> Iterator[RemoteRepository]:
+        extent = self._api.extent()
         for workspace, name in self._named_workspaces().items():
             try:
-                yield from map(reading.repository, self._every(f"repositories/{workspace}", _MANY))
+                yield from map(reading.repository, self._every(f"repositories/{workspace}", _MANY, extent))
+            except (TooMany, TooSlow):  # the others would fail in the same way
+                raise
             except (NotFound, PermanentFailure, TransientFailure) as failure:
                 if missed is None:
                     raise
@@ -71,8 +75,9 @@ class BitbucketProvider(CloudPulls, CloudBuilds):
 
     def search(self, words: str) -> Iterator[RemoteRepository]:
         params = {**_MANY, "q": f"full_name ~ {quoted(words)}"}
+        extent = self._api.extent()
         for workspace in self._workspaces():
-            yield from map(reading.repository, self._every(f"repositories/{workspace}", params))
+            yield from map(reading.repository, self._every(f"repositories/{workspace}", params, extent))
 
     def create_repository(self, new: NewRepository) -> RemoteRepository:
         slug = re.sub(r"[^a-z0-9._-]+", "-", new.name.lower())

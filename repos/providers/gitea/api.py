@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,8 @@ from urllib.parse import quote, urlsplit
 
 from opssight.core.errors import Failure, InvalidInput, NotFound, PermanentFailure
 from repos.git.remote import Remote
-from repos.providers.http import MOST_PAGES, Api, by_number
+from repos.providers.http import Api
+from repos.providers.paging import by_number
 from repos.providers.wire import Dialect
 
 MOST_ITEMS = 50  # of a page; a server may give fewer without saying so
@@ -100,12 +102,14 @@ def counted(
     api: Api, path: str, params: Mapping[str, str | int], items: Callable[[Any], Any] = lambda data: data
 ) -> Iterator[Any]:
     """Everything in a list that comes without links: until X-Total-Count is reached or a page is empty."""
-    seen = 0
-    for page in range(1, MOST_PAGES + 1):
+    seen, extent = 0, api.extent()
+    for page in itertools.count(1):
+        extent.page(path)
         data, headers = api.get_with_headers(path, {**params, "page": page, "limit": MOST_ITEMS})
         found = items(data)
         if not isinstance(found, list):
             raise odd("a list")
+        extent.found(len(found))
         yield from found
         seen += len(found)
         total = headers.get("x-total-count", "")

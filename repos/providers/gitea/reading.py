@@ -20,6 +20,7 @@ from repos.providers.values import (
     text_of,
     time_of,
     url_of,
+    words_of,
 )
 
 _DRAFT = re.compile(r"\s*(?:wip:|\[wip\])\s*", re.IGNORECASE)  # what servers take for one by default
@@ -83,7 +84,7 @@ def repository(data: object) -> RemoteRepository:
         archived=item.get("archived") is True,
         fork=item.get("fork") is True,
         size_bytes=None if size is None else size * 1024,  # told in KiB
-        topics=tuple(text for one in list_of(item.get("topics")) if (text := text_of(one, 60))),
+        topics=words_of(item.get("topics")),
         usable=not reason,
         reason=reason,
         language=text_of(item.get("language"), 60),

@@ -15,7 +15,7 @@ from repos.providers.base import HookScheme
 from repos.providers.errors import Unreadable
 from repos.providers.gitea import reading
 from repos.providers.news import What, pipeline_news, pull_news, repository_news, understood
-from repos.providers.signatures import is_signed, json_in, oid_of, read_object, ref_of, signature
+from repos.providers.signatures import is_form, is_signed, json_in, oid_of, read_object, ref_of, signature
 from repos.providers.types import News, Parsed, Push
 from repos.providers.values import number_of, part_of, text_of, url_of
 
@@ -40,6 +40,9 @@ class GiteaScheme(HookScheme):
         "user-agent",
         *(f"x-{sender}-{name}" for sender in _SENDERS for name in ("event", "event-type", "delivery")),
     )
+
+    def opens(self, headers: Mapping[str, str]) -> bool:
+        return is_form(headers)
 
     def verify(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> bool:
         with suppress(Unreadable):

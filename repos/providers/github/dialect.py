@@ -6,11 +6,31 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from repos.providers.values import text_of
 from repos.providers.wire import Budget, Dialect
 
+# What GitHub has limits for: each name makes a row, so no server may make up others.
+_RESOURCES: Final = frozenset(
+    {
+        "actions_runner_registration",
+        "audit_log",
+        "audit_log_streaming",
+        "code_scanning_autofix",
+        "code_scanning_upload",
+        "code_search",
+        "copilot_usage_records",
+        "core",
+        "dependency_sbom",
+        "dependency_snapshots",
+        "graphql",
+        "integration_manifest",
+        "scim",
+        "search",
+        "source_import",
+    }
+)
 _ORGANIZATION = re.compile(r"`([\w.-]{1,100})`")
 
 
@@ -36,7 +56,8 @@ def budget(headers: Mapping[str, str]) -> Budget | None:
     )
     if limit is None or remaining is None or reset is None:
         return None
-    return budget_of(text_of(headers.get("x-ratelimit-resource"), 40) or "core", limit, remaining, reset)
+    named = headers.get("x-ratelimit-resource", "")
+    return budget_of(named if named in _RESOURCES else "core", limit, remaining, reset)
 
 
 def budget_of(resource: str, limit: int, remaining: int, reset: int) -> Budget | None:

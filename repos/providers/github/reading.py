@@ -21,6 +21,7 @@ from repos.providers.values import (
     text_of,
     time_of,
     url_of,
+    words_of,
 )
 from repos.providers.wire import Budget
 
@@ -84,7 +85,6 @@ def repository_of(data: Any) -> RemoteRepository:
     if not is_full_name(full_name):
         raise odd("a repository")
     size = number_of(item.get("size"))
-    topics = item.get("topics")
     disabled = item.get("disabled") is True
     return RemoteRepository(
         external_id=id_of(item, "a repository"),
@@ -95,7 +95,7 @@ def repository_of(data: Any) -> RemoteRepository:
         archived=item.get("archived") is True,
         fork=item.get("fork") is True,
         size_bytes=None if size is None else size * 1024,  # told in KiB
-        topics=tuple(filter(None, (text_of(one, 60) for one in topics))) if isinstance(topics, list) else (),
+        topics=words_of(item.get("topics")),
         pushed_at=time_of(item.get("pushed_at")),
         usable=not disabled,
         reason="GitHub has disabled this repository. Ask its support why." if disabled else "",

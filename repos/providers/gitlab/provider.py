@@ -152,21 +152,25 @@ class GitLabProvider(Forge):
         return Remote(url, PasswordCredential(_USER, self._api.tokens.current()), label=full_name)
 
     def _projects(self, params: Params) -> Iterator[RemoteRepository]:
-        """By pages that are counted; where GitLab counts no further, on from the last one."""
-        last = 0
-        while True:
-            so_far = last
-            rest: Params = {**params, "pagination": "keyset", "id_after": last} if last else params
-            try:
-                for data in self._api.every("projects", rest):
-                    found = reading.repository(data)
-                    last = int(found.external_id)
-                    if not reading.is_leaving(data):
-                        yield found
-                return
-            except InvalidInput:
-                if last <= so_far:
-                    raise
+        """By pages that are counted; where GitLab counts no further, on from the last one.
+
+        What goes on from there (keyset paging) has no such end, so it begins once.
+        """
+        last, extent = 0, self._api.extent()
+        try:
+            for data in self._api.every("projects", params, extent=extent):
+                found = reading.repository(data)
+                last = int(found.external_id)
+                if not reading.is_leaving(data):
+                    yield found
+            return
+        except InvalidInput:
+            if not last:
+                raise
+        rest: Params = {**params, "pagination": "keyset", "id_after": last}
+        for data in self._api.every("projects", rest, extent=extent):
+            if not reading.is_leaving(data):
+                yield reading.repository(data)
 
     def _about_the_token(self) -> tuple[tuple[str, ...] | None, dt.datetime | None]:
         """Scopes and end of an access token, scopes of an OAuth token; None where GitLab does not tell."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from repos.providers.forge import Check, CheckState, Pipeline, Pull, RemoteHook
 from repos.providers.gitlab.api import object_of, odd
 from repos.providers.types import Need, PipelineState, PullState, RemoteRepository
-from repos.providers.values import flags_of, line_of, part_of, text_of, time_of, url_of
+from repos.providers.values import flags_of, line_of, part_of, text_of, time_of, url_of, words_of
 
 _DRAFT = re.compile(r"(?:\s*(?:\[draft\]|\(draft\)|draft:))+\s*", re.IGNORECASE)
 VISIBILITIES: dict[str, Literal["public", "internal", "private"]] = {
@@ -69,7 +69,7 @@ def repository(data: object) -> RemoteRepository:
         archived=project.get("archived") is True,
         fork=bool(part_of(project, "forked_from_project")),
         size_bytes=size if isinstance(size, int) and size >= 0 else None,
-        topics=texts(project.get("topics") or project.get("tag_list")),
+        topics=words_of(project.get("topics") or project.get("tag_list")),
         usable=not without_git,
         reason="Its repository is switched off. Switch it on in GitLab, in the project's settings."
         if without_git

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from opssight.core.deadline import ending_within
 from opssight.core.errors import (
     AuthFailure,
     Conflict,
@@ -24,7 +25,8 @@ from opssight.core.errors import (
 )
 from opssight.core.outbound import AddressRefused, AllowedTarget, Policy
 from opssight.core.outbound_http import client
-from repos.providers import http
+from repos.providers import http, paging
+from repos.providers.errors import TooMany, TooSlow
 from repos.providers.http import Api, Wire
 from repos.providers.wire import Budget, Dialect, FixedToken, Stored, Tokens
 from tests.forges.standin import Asked, Reply, StandIn
@@ -345,13 +347,98 @@ def test_pages_that_go_in_a_circle_end(server: Scripted) -> None:
 
 
 def test_pages_without_end_end(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MOST_PAGES", 20)
+    monkeypatch.setattr(paging, "MOST_PAGES", 20)
     server.script = lambda asked: paged(asked, 10**7, server=server, with_last=False)
     with pytest.raises(PermanentFailure, match="without end"):
         list(api(server).every("things"))
     server.script = lambda asked: paged(asked, 10**7, server=server)
     with pytest.raises(PermanentFailure, match="more than 20 pages"):
         list(api(server).every("things"))
+
+
+def test_rounds_of_one_list_count_together(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "MOST_PAGES", 20)
+    server.script = lambda asked: paged(asked, 12, server=server, with_last=False)
+    asking = api(server)
+    extent = asking.extent()
+    list(asking.every("things", extent=extent))
+    with pytest.raises(TooMany, match="without end"):
+        list(asking.every("others", extent=extent))
+    assert len(server.asked) == 20
+
+
+@pytest.mark.parametrize("with_last", [True, False])
+def test_a_list_is_not_read_above_a_size(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, *, with_last: bool
+) -> None:
+    server.script = lambda asked: paged(asked, 40, server=server, with_last=with_last)
+    monkeypatch.setattr(paging, "MOST_ITEMS", 50)
+    with pytest.raises(TooMany, match="more than 50 entries"):
+        list(api(server).every("things"))
+    assert len(server.asked) <= 26 + http.AT_ONCE
+    monkeypatch.setattr(paging, "MOST_ITEMS", 80)
+    assert len(list(api(server).every("things"))) == 80
+    monkeypatch.setattr(paging, "MOST_BYTES", 200)
+    with pytest.raises(TooMany, match="lists more than 200"):
+        list(api(server).every("things"))
+
+
+def test_no_more_bodies_are_waiting_than_are_asked_at_once(server: Scripted) -> None:
+    """Nor stored answers: both are read for a few pages at a time."""
+    asked_for: list[int] = []
+
+    class Counting(Memory):
+        def get_many(self, urls: Sequence[str]) -> dict[str, Stored]:
+            asked_for.append(len(urls))
+            return super().get_many(urls)
+
+    server.script = lambda asked: paged(asked, 100, server=server)
+    listed = api(server, etags=Counting()).every("things")
+    for place, _ in zip(range(2, 202), listed, strict=False):
+        read = place // 2  # pages
+        assert len(server.asked) <= read + http.AT_ONCE
+    assert max(asked_for) == http.AT_ONCE
+    assert len(server.asked) == 100
+
+
+# --- whoever waits -------------------------------------------------------------------------------
+
+
+def test_a_question_that_is_over_asks_nothing_more(server: Scripted) -> None:
+    server.script = lambda asked: paged(asked, 40, server=server, with_last=False)
+    listed = api(server).every("things")
+    assert [next(listed) for _ in range(6)] == [2, 3, 4, 5, 6, 7]
+    with pytest.raises(TooSlow, match="Example is too slow"), ending_within(0):
+        next(listed)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("with_last", [True, False])
+def test_an_answer_is_waited_for_no_longer_than_the_question(server: Scripted, *, with_last: bool) -> None:
+    """Far below the time of one answer and its tries, also in the threads."""
+
+    def script(asked: Asked) -> Reply:
+        if asked.query.get("page", "1") != "1":
+            server.stopping.wait(60)
+        return paged(asked, 40, server=server, with_last=with_last)
+
+    server.script = script
+    with pytest.raises(TooSlow), ending_within(1):
+        list(api(server, timeout=60).every("things"))
+    assert len(server.asked) <= 1 + http.AT_ONCE
+    server.stopping.set()
+
+
+def test_a_lost_post_is_not_sent_again(server: Scripted) -> None:
+    def script(asked: Asked) -> Reply:
+        server.stopping.wait(20)
+        return Reply(200, {})
+
+    server.script = script
+    with pytest.raises(TransientFailure, match="in time"):
+        api(server, timeout=0.3).send("POST", "things")
+    server.stopping.set()
+    assert len(server.asked) == 1
 
 
 def test_a_body_without_end_and_a_gzip_bomb(server: Scripted) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 from urllib.parse import urlencode
 
@@ -122,6 +123,21 @@ def test_a_form_that_makes_no_sense(form: bytes) -> None:
     assert not SCHEME.verify(given, form, [SECRET])
     with pytest.raises(Unreadable):
         SCHEME.parse(given, form)
+
+
+def test_a_large_form_is_not_taken_apart() -> None:
+    """Before the signature is known, and at eighty times its size in memory."""
+    form = b"payload=" + b"%22" * 400_000
+    given = {**headers(b'"' * 400_000), "content-type": FORM}
+    tracemalloc.start()
+    try:
+        assert not SCHEME.verify(given, form, [SECRET])
+        assert tracemalloc.get_traced_memory()[1] < len(form)
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(Unreadable, match="more than 1 MB"):
+        SCHEME.parse(given, form)
+    assert SCHEME.verify(headers(sent := body(after=NEW, text="x" * 2_000_000)), sent, [SECRET])
 
 
 def test_the_test_button_asks_for_nothing() -> None:

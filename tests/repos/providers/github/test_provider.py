@@ -12,6 +12,7 @@ from opssight.core.errors import InvalidInput, NotFound, PermanentFailure, RateL
 from repos.git.fetching import look
 from repos.git.remote import PasswordCredential
 from repos.providers.forge import Check, CheckState, HookSpec, NewRepository, RepositoryChange
+from repos.providers.github import dialect
 from repos.providers.github.provider import GitHubProvider
 from repos.providers.types import Context, Need, PipelineState
 from repos.providers.wire import FixedToken
@@ -33,6 +34,21 @@ def with_token(case: ForgeCase, value: str) -> GitHubProvider:
     provider = case.with_token(value).client()
     assert isinstance(provider, GitHubProvider)
     return provider
+
+
+# --- limits ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("named", "resource"),
+    [("graphql", "graphql"), ("code_search", "code_search"), ("", "core"), ("made-up-7", "core")],
+)
+def test_a_limit_has_a_name_that_github_gives(named: str, resource: str) -> None:
+    """Each name makes a row."""
+    headers = {"limit": "60", "remaining": "7", "reset": "1900000000", "resource": named}
+    told = dialect.budget({f"x-ratelimit-{name}": value for name, value in headers.items()})
+    assert told is not None
+    assert (told.resource, told.remaining) == (resource, 7)
 
 
 # --- addresses -------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ import pytest
 
 from opssight.core.errors import Conflict, Failure, InvalidInput, NotFound, PermanentFailure, RateLimited
 from repos.git.remote import PasswordCredential
+from repos.providers import paging
+from repos.providers.errors import TooMany
 from repos.providers.forge import NewRepository, RepositoryChange
 from repos.providers.gitlab import reading
 from repos.providers.gitlab.api import DIALECT
@@ -16,7 +18,7 @@ from repos.providers.types import Need
 from repos.providers.values import time_of
 from repos.providers.wire import Budget, Stored
 from tests.forges.gitlab import GitLabStandIn
-from tests.forges.standin import Reply
+from tests.forges.standin import Asked, Reply
 from tests.repos.providers.forge_case import ForgeCase
 from tests.repos.providers.gitlab.conftest import TOKEN
 
@@ -191,6 +193,30 @@ def test_what_gitlab_counts_no_further_is_listed_to_the_end(case: ForgeCase, for
     names = [one.full_name for one in case.client().repositories()]
     assert len(names) == len(set(names)) == 452
     assert forge.asked[-1].query["pagination"] == "keyset"
+
+
+@pytest.mark.parametrize("keyset", [True, False])
+def test_a_server_that_counts_no_further_again_and_again_is_not_asked_again_and_again(
+    case: ForgeCase, forge: GitLabStandIn, monkeypatch: pytest.MonkeyPatch, *, keyset: bool
+) -> None:
+    """It moves on by one project each time, as no GitLab does."""
+    answered = forge.list_projects
+    monkeypatch.setattr(paging, "MOST_PAGES", 30)
+
+    def moving(asked: Asked) -> Reply:
+        after = int(asked.query.get("id_after", 0))
+        if "page" in asked.query or asked.query.get("cursor"):
+            return Reply(405, {"error": "maximum allowed offset"})
+        reply = answered(asked)
+        reply.data = [{**reply.data[0], "id": after + 1}]
+        link = f"{forge.url}{asked.path}?{'cursor=1' if keyset else f'id_after={after + 1}'}"
+        reply.headers["Link"] = f'<{link}>; rel="next"'
+        return reply
+
+    monkeypatch.setattr(forge, "list_projects", moving)
+    with pytest.raises(InvalidInput if keyset else TooMany):
+        list(case.client().repositories())
+    assert len(forge.asked) == (4 if keyset else 30)
 
 
 def test_a_server_that_refuses_to_list_is_not_asked_forever(case: ForgeCase, forge: GitLabStandIn) -> None:

@@ -17,8 +17,8 @@ from opssight.api.fields import ObjectField
 from opssight.api.routing import router
 from opssight.api.views import ResourceViewSet
 from repos import connections, selectors
-from repos.api.caring import CareActions
-from repos.api.discovering import DiscoverActions
+from repos.api.connection_actions import CareActions
+from repos.api.discovery import DiscoverActions
 from repos.health import life_of
 from repos.models import Connection, Credential
 

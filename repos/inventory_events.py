@@ -43,13 +43,14 @@ def _pushed(event: Pushed) -> None:
     values: dict[str, Any] = {"pushed_at": Now()}
     if event.after:
         values |= {"head_oid": event.after, "head_seen_at": Now()}
-    free = Repository.objects.select_for_update(skip_locked=True).order_by()
+    # not the key: who stores another delivery of the repository must not wait for this
+    free = Repository.objects.select_for_update(skip_locked=True, no_key=True).order_by()
     if free.filter(pk=event.repository_id, default_branch=branch).values("pk").first():
         Repository.objects.filter(pk=event.repository_id).update(**values)
 
 
 def _changed(event: RepositoryChanged) -> None:
-    row = Repository.objects.select_for_update().filter(pk=event.repository_id).first()
+    row = Repository.objects.select_for_update(no_key=True).filter(pk=event.repository_id).first()
     if row is None:
         return
     told = {**_told(event), **_state(row, event), **_identity(row, event)}

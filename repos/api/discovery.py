@@ -19,6 +19,7 @@ from opssight.accounts.scope import Principal, visible_to
 from opssight.api.fields import ObjectField
 from opssight.api.routing import router
 from opssight.api.views import ResourceViewSet
+from opssight.core.deadline import REQUEST_SECONDS, ending_within
 from repos import discovery, import_rules, inventory, selectors
 from repos.api.repositories import RepositoryOut
 from repos.filters import CHOICES, LONGEST, Filters
@@ -130,7 +131,8 @@ class DiscoverActions:
         """What the connection sees and fits the filters, by name. A list is kept for 5 minutes."""
         connection, given = self.get_object(), self.read(DiscoverIn)
         chosen = Filters.read(given)
-        listing = discovery.latest(connection, again=given["again"])
+        with ending_within(REQUEST_SECONDS):
+            listing = discovery.latest(connection, again=given["again"])
         answer = {
             "found_at": listing.found_at,
             "failed": listing.failed,
@@ -148,7 +150,8 @@ class DiscoverActions:
         if "match" in given and wanted is not None:
             raise serializers.ValidationError({"match": "Give either external_ids or match."})
         chosen = Filters.read(given["match"]) if "match" in given else None
-        listing = discovery.latest(connection)
+        with ending_within(REQUEST_SECONDS):
+            listing = discovery.latest(connection)
         if chosen is not None:
             wanted = [one.remote.external_id for one in listing.fitting(chosen) if one.remote.usable]
         imported = inventory.import_repositories(self.principal, connection, wanted, found=listing.found)

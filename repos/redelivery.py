@@ -27,7 +27,7 @@ _MOST: Final = 100  # of one webhook, in one go
 
 
 @dataclass(frozen=True)
-class Missed:
+class Redelivered:
     """How many webhooks were asked about, and how many deliveries come again."""
 
     webhooks: int = 0
@@ -45,7 +45,7 @@ def are_kept(connection: Connection) -> bool:
     return Capability.REDELIVERY in provider_named(connection.provider).capabilities
 
 
-def fetch(connection: Connection, steps: Steps | None = None) -> Missed:
+def fetch(connection: Connection, steps: Steps | None = None) -> Redelivered:
     """Ask for each delivery that failed and is not here. One that arrives twice counts once.
 
     Raises a `Failure` that concerns the whole connection.
@@ -57,7 +57,7 @@ def fetch(connection: Connection, steps: Steps | None = None) -> Missed:
     hooks = list(rows.exclude(remote_id="").select_related("repository").order_by("id"))
     again = 0
     for number, hook in enumerate(hooks):
-        steps.progress("Missed deliveries", number, len(hooks))
+        steps.progress("Redelivered deliveries", number, len(hooks))
         assert hook.repository is not None  # noqa: S101 - by the filter
         try:
             failed = client.failed_deliveries(hook.repository.external_id, hook.remote_id, now() - KEPT)
@@ -66,7 +66,7 @@ def fetch(connection: Connection, steps: Steps | None = None) -> Missed:
                 again += 1
         except NotFound:  # the webhook was deleted there; the next check makes it again
             continue
-    return Missed(len(hooks), again)
+    return Redelivered(len(hooks), again)
 
 
 def _not_here(hook: Webhook, failed: Collection[FailedDelivery], header: str) -> list[FailedDelivery]:
