@@ -207,7 +207,7 @@ def test_a_server_that_counts_no_further_again_and_again_is_not_asked_again_and_
         after = int(asked.query.get("id_after", 0))
         if "page" in asked.query or asked.query.get("cursor"):
             return Reply(405, {"error": "maximum allowed offset"})
-        reply = answered(asked)
+        reply: Reply = answered(asked)
         reply.data = [{**reply.data[0], "id": after + 1}]
         link = f"{forge.url}{asked.path}?{'cursor=1' if keyset else f'id_after={after + 1}'}"
         reply.headers["Link"] = f'<{link}>; rel="next"'
