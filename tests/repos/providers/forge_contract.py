@@ -25,6 +25,7 @@ from repos.providers.forge import (
     PullChange,
     RepositoryChange,
 )
+from repos.providers.registry import provider_named
 from repos.providers.types import Capability, Need, PipelineState, PullState
 from tests.forges.standin import Reply
 from tests.repos.git.work import git as plain_git
@@ -36,7 +37,7 @@ from tests.repos.providers.hook_contract import (
     sends_again_what_did_not_arrive,
 )
 
-__all__ = ["EXERCISED", "FORGE_CONTRACT", "NEEDED", "ForgeCase", "offered"]
+__all__ = ["EXERCISED", "FORGE_CONTRACT", "NEEDED", "ForgeCase", "checks_of"]
 
 
 def tells_who_and_what_it_may(case: ForgeCase) -> None:
@@ -360,6 +361,7 @@ EXERCISED: dict[Capability, str] = {
 """The check that shows each capability; tests/repos/providers/test_contract.py compares."""
 
 
-def offered(check: Callable[[ForgeCase], None], case: ForgeCase) -> bool:
-    """Whether the provider has what the check is about."""
-    return set(NEEDED.get(check.__name__, ())) <= case.provider.capabilities
+def checks_of(kind: str) -> list[Callable[[ForgeCase], None]]:
+    """The checks of what the provider of this kind offers."""
+    has = provider_named(kind).capabilities
+    return [check for check in FORGE_CONTRACT if set(NEEDED.get(check.__name__, ())) <= has]

@@ -16,7 +16,7 @@ from opssight.core.outbound import AllowedTarget, Policy
 from repos.git.runner import Git
 from tests.forges.showcase import Showcase
 from tests.repos.providers.forge_case import ForgeCase
-from tests.repos.providers.forge_contract import offered
+from tests.repos.providers.forge_contract import checks_of
 from tests.repos.providers.real import CHECKS, kinds, named_in_environment, real_case
 
 pytestmark = pytest.mark.http_git
@@ -31,7 +31,7 @@ class Place:
     policy: Policy
 
 
-@pytest.fixture(scope="module", params=kinds())
+@pytest.fixture(scope="module")
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     kind = str(request.param)
     url, token, email = (named_in_environment(kind, name) for name in ("URL", "TOKEN", "EMAIL"))
@@ -51,8 +51,11 @@ def case(place: Place, git: Git) -> Iterator[ForgeCase]:
         yield made
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    ("place", "check"),
+    [(kind, check) for kind in kinds() for check in checks_of(kind) if check in CHECKS],
+    ids=lambda part: part if isinstance(part, str) else part.__name__,
+    indirect=["place"],
+)
 def test_a_server(check: Callable[[ForgeCase], None], case: ForgeCase) -> None:
-    if not offered(check, case):
-        pytest.skip(f"{case.provider.label} does not offer this.")
     check(case)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.repos.providers.contract import CONTRACT, Case
-from tests.repos.providers.forge_contract import FORGE_CONTRACT, ForgeCase, offered
+from tests.repos.providers.forge_contract import ForgeCase, checks_of
 
 pytestmark = pytest.mark.http_git
 
@@ -15,10 +15,8 @@ def test_bitbucket(check: Callable[[Case], None], case: ForgeCase) -> None:
     check(case)
 
 
-@pytest.mark.parametrize("check", FORGE_CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", checks_of("bitbucket"), ids=lambda check: check.__name__)
 def test_bitbucket_as_a_forge(check: Callable[[ForgeCase], None], case: ForgeCase) -> None:
-    if not offered(check, case):
-        pytest.skip("Bitbucket does not offer this.")
     check(case)
 
 
@@ -27,8 +25,6 @@ def test_bitbucket_dc(check: Callable[[Case], None], dc_case: ForgeCase) -> None
     check(dc_case)
 
 
-@pytest.mark.parametrize("check", FORGE_CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", checks_of("bitbucket_dc"), ids=lambda check: check.__name__)
 def test_bitbucket_dc_as_a_forge(check: Callable[[ForgeCase], None], dc_case: ForgeCase) -> None:
-    if not offered(check, dc_case):
-        pytest.skip("Bitbucket Data Center does not offer this.")
     check(dc_case)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.repos.providers.contract import CONTRACT, Case
-from tests.repos.providers.forge_contract import FORGE_CONTRACT, ForgeCase
+from tests.repos.providers.forge_contract import ForgeCase, checks_of
 
 pytestmark = pytest.mark.http_git
 
@@ -15,6 +15,6 @@ def test_github(check: Callable[[Case], None], case: ForgeCase) -> None:
     check(case)
 
 
-@pytest.mark.parametrize("check", FORGE_CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", checks_of("github"), ids=lambda check: check.__name__)
 def test_github_as_a_forge(check: Callable[[ForgeCase], None], case: ForgeCase) -> None:
-    check(case)  # every capability is there, so none is left out
+    check(case)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.repos.providers.contract import CONTRACT, Case
-from tests.repos.providers.forge_contract import FORGE_CONTRACT, ForgeCase, offered
+from tests.repos.providers.forge_contract import ForgeCase, checks_of
 
 pytestmark = pytest.mark.http_git
 
@@ -15,8 +15,6 @@ def test_gitlab(check: Callable[[Case], None], case: ForgeCase) -> None:
     check(case)
 
 
-@pytest.mark.parametrize("check", FORGE_CONTRACT, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", checks_of("gitlab"), ids=lambda check: check.__name__)
 def test_gitlab_as_a_forge(check: Callable[[ForgeCase], None], case: ForgeCase) -> None:
-    if not offered(check, case):
-        pytest.skip("GitLab does not offer this.")
     check(case)
