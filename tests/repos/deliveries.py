@@ -13,6 +13,7 @@ from django.test import Client
 
 from repos import events, inventory_events
 from repos.events import Event
+from repos.models import Webhook
 
 SECRET = "it is no secret"
 FIXTURES = Path(__file__).parent / "providers" / "github" / "fixtures"
@@ -81,3 +82,16 @@ def listening() -> Iterator[list[Event]]:
     events._subscribers[:] = [inventory_events.answer, found.append]
     yield found
     events._subscribers[:] = before
+
+
+PUSH = fixture("push__one_commit")
+
+
+def post(hook: Webhook, body: bytes, headers: dict[str, str], **more: Any) -> Any:
+    kind = headers.get("content-type", "application/json")
+    others = {name: value for name, value in headers.items() if name != "content-type"}
+    return Client(enforce_csrf_checks=True).post(hook.path, body, content_type=kind, headers=others, **more)
+
+
+def post_push(hook: Webhook, id: str = "", **more: Any) -> Any:
+    return post(hook, PUSH, github_headers(PUSH, id=id), **more)
