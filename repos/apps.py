@@ -15,4 +15,4 @@ class ReposConfig(AppConfig):
         inventory_events.connect()
         import_rules.connect()
         github_app.register()
-        request_finished.connect(spending.flush, dispatch_uid="spending")
+        request_finished.connect(spending.flush_after_request, dispatch_uid="spending")

@@ -7,15 +7,17 @@ import json
 import uuid
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from opssight.core.clock import now
-from opssight.core.errors import ErrorClass, Failure, InvalidInput, PermanentFailure
+from opssight.core.errors import ErrorClass, Failure, InvalidInput, NotFound, PermanentFailure
 from repos import access
 from repos.filters import Filters, active_at
 from repos.import_rules import apply_rules
 from repos.models import Connection, Discovery
+from repos.providers.base import Provider
 from repos.providers.types import RemoteRepository
 
 YOUNG: Final = dt.timedelta(minutes=5)  # how long a listing counts as what is there
@@ -111,17 +113,26 @@ def latest(connection: Connection, *, again: bool = False) -> Listing:
     return listing if listing is not None and listing.young else look(connection)
 
 
-def named(listing: Listing, names: Sequence[str]) -> list[str]:
-    """External ids of what is named by id or full name. InvalidInput names what is not there."""
-    ids: dict[str, list[str]] = {}
-    for one in listing.found:
-        for name in {one.remote.full_name, one.remote.external_id}:
-            ids.setdefault(name, []).append(one.remote.external_id)
-    if unseen := [name for name in names if name not in ids]:
-        raise InvalidInput(
-            f"The connection does not see {unseen[0]!r}. opssight repo discover shows what it sees."
-        )
-    return [external_id for name in names for external_id in ids[name]]
+def by_names(connection: Connection, names: Sequence[str], *, again: bool = False) -> list[Found]:
+    """What is called so, by full name or id: from the list while it is young, else each asked for by itself.
+
+    InvalidInput names the first one that the connection does not see. Raises a `Failure`.
+    """
+    listing = None if again else stored(connection)
+    found = listing.found if listing is not None and listing.young else ()
+    known = {name: one for one in found for name in (one.remote.full_name, one.remote.external_id)}
+    if unknown := [name for name in dict.fromkeys(names) if name not in known]:
+        client = access.client_of(connection)
+        remotes = [_asked_for(client, name) for name in unknown]
+        known |= dict(zip(unknown, _with_rows(connection, remotes), strict=True))
+    return [known[name] for name in names]
+
+
+def _asked_for(client: Provider, name: str) -> RemoteRepository:
+    for ask in (client.repository_named, client.repository):
+        with suppress(NotFound):
+            return ask(name)
+    raise InvalidInput(f"The connection does not see {name!r}. opssight repo discover shows what it sees.")
 
 
 def packed(remotes: Sequence[RemoteRepository]) -> bytes:

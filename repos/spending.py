@@ -30,6 +30,7 @@ _Key = tuple[uuid.UUID, str, str, dt.datetime]
 _lock = threading.Lock()
 _counted: dict[_Key, tuple[int, int]] = {}  # requests, and those that were answered with 304
 _flushed_at = 0.0
+_here = threading.local()  # whether this thread has asked for anything since its last request ended
 
 
 @contextmanager
@@ -46,6 +47,7 @@ def count(connection_id: uuid.UUID, resource: str, *, unchanged: bool) -> None:
     """One request. Written down with others after some seconds, and when the run or request ends."""
     hour = now().replace(minute=0, second=0, microsecond=0)
     key = (connection_id, resource[:60], _spender.get(), hour)
+    _here.asked = True
     with _lock:
         _remember(key, 1, unchanged)
         due = time.monotonic() - _flushed_at > _FLUSH_SECONDS
@@ -58,7 +60,14 @@ def _remember(key: _Key, requests: int, unchanged: int) -> None:
     _counted[key] = (before + requests, same + unchanged)
 
 
-def flush(**_: object) -> None:
+def flush_after_request(**_: object) -> None:
+    """The end of a web request. One that asked no forge leaves the database alone, as probes must."""
+    if getattr(_here, "asked", False):
+        _here.asked = False
+        flush()
+
+
+def flush() -> None:
     """Write down what was counted in this process; kept for the next time while the database is away."""
     global _flushed_at
     if not _counted or database.in_atomic_block:

@@ -14,6 +14,7 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from opssight.audit import triggers
+from repos import spending
 from tests.instance import Instance
 from tests.postgres import Postgres
 
@@ -105,6 +106,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
         triggers.install(connection)
 
     connection.ops.execute_sql_flush = flush_everything  # type: ignore[method-assign]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_spent_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests counted in memory by one test are no work for the next one."""
+    monkeypatch.setattr(spending, "_counted", {})
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
@@ -12,10 +12,10 @@ from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.clock import now
 from opssight.core.deadline import REQUEST_SECONDS, ending_within
-from opssight.core.errors import Failure, InvalidInput, NotFound
+from opssight.core.errors import Failure, InvalidInput
 from opssight.repository_management.words import place_of, secrets_of
 from repos import access, connections, inventory, selectors
-from repos.discovery import Found
+from repos.discovery import Found, latest
 from repos.models import Connection, Repository
 from repos.providers.base import Provider
 from repos.providers.forge import Forge
@@ -46,20 +46,25 @@ def discover(
             f"There is no connection to {kind} yet. Send an access_token, or connect first.",
             [("access_token", "This is needed while nothing is connected.")],
         )
-    found = [
+    found: Iterable[RemoteRepository]
+    if token:
+        found = access.provider_for(kind, {"url": url} if url else {}, {"token": token}).repositories()
+    else:
+        found = (one.remote for row in _asked(principal, kind) for one in latest(row).found)
+    fitting = (
         one
-        for client in _clients(principal, kind, token, url)
-        for one in client.repositories()
+        for one in found
         if all(word in one.full_name.lower() for word in words) and visibility in ("", "all", one.visibility)
-    ]
-    return _sorted(found, sort)
+    )
+    return _sorted(fitting, sort)
 
 
 @ending_within(REQUEST_SECONDS)
 def search(principal: Principal, kind: str, words: str, sort: str) -> list[RemoteRepository]:
     """Repositories by words of their name, asked where the provider can search."""
     found: list[RemoteRepository] = []
-    for client in _clients(principal, kind, ""):
+    for connection in _asked(principal, kind):
+        client = access.client_of(connection)
         if isinstance(client, Forge) and Capability.SEARCH in client.capabilities:
             found += client.search(words)
         else:
@@ -75,7 +80,7 @@ def connect(principal: Principal, team: Team, given: Mapping[str, Any]) -> Repos
     logins, secrets = secrets_of(kind, given["credential_type"], given["credentials"])
     options = {**place.options, **logins}
     client = access.provider_for(kind, options, secrets)
-    identity, remote = client.identity(), _named(client, place.full_name)
+    identity, remote = client.identity(), _described(client, place.full_name)
     connection = connections.create_connection(principal, team, kind, given["name"], options, secrets)
     try:
         found = [Found(remote, None)]
@@ -141,27 +146,15 @@ def with_status(rows: QuerySet[Repository], status: str) -> QuerySet[Repository]
     return rows.filter(asked[status]) if status in asked else rows.none()  # nothing stays "syncing" here
 
 
-def _clients(principal: Principal, kind: str, token: str, url: str = "") -> Iterator[Provider]:
-    if token:
-        yield access.provider_for(kind, {"url": url} if url else {}, {"token": token})
-        return
-    for connection in _asked(principal, kind):
-        yield access.client_of(connection)
-
-
 def _asked(principal: Principal, kind: str) -> QuerySet[Connection]:
     """Connections whose credential the caller may use: not those that were only shared to be seen."""
     rows: QuerySet[Connection] = visible_to(Connection.objects.all(), principal, Role.OPERATOR)
     return rows.filter(provider=kind).order_by("name", "id")
 
 
-def _named(client: Provider, full_name: str) -> RemoteRepository:
-    """The repository of this name; without one the only one there is."""
-    names = full_name.lower()
-    for one in client.repositories():
-        if not names or one.full_name.lower() == names:
-            return one
-    raise NotFound(f"The credential does not see {full_name}. Check its name, and what the token may read.")
+def _described(client: Provider, full_name: str) -> RemoteRepository:
+    """The repository of this name; a plain git server has none, but only the one that was named to it."""
+    return client.repository_named(full_name) if full_name else next(client.repositories())
 
 
 def _sorted(found: Iterable[RemoteRepository], sort: str) -> list[RemoteRepository]:

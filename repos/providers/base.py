@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from opssight.core.errors import InvalidInput
+from opssight.core.errors import InvalidInput, NotFound
 from repos.git.remote import Remote
 from repos.providers.types import Capability, Context, Field, Identity, Missed, Parsed, RemoteRepository
 
@@ -52,6 +52,13 @@ class Provider(ABC):
     def repository(self, external_id: str) -> RemoteRepository:
         """One repository. NotFound when the connection does not see it."""
 
+    def repository_named(self, full_name: str) -> RemoteRepository:
+        """The repository of this name, where its id is not known. NotFound when the connection sees none."""
+        for found in self.repositories():
+            if found.full_name.lower() == full_name.lower():
+                return found
+        raise not_seen(full_name)
+
     @abstractmethod
     def remote(self, external_id: str, full_name: str) -> Remote:
         """Where git reaches a repository, with its credential and without looked-up addresses."""
@@ -85,6 +92,13 @@ class HookScheme(ABC):
     @abstractmethod
     def example(self, secret: str) -> tuple[dict[str, str], bytes]:
         """Headers and body of a signed delivery that asks for nothing, to try a hook with."""
+
+
+def not_seen(full_name: str) -> NotFound:
+    """What is said of a name that leads to no repository."""
+    return NotFound(
+        f"The connection does not see {full_name!r}. Check its name, and what the credential may read."
+    )
 
 
 def clean_options(fields: Sequence[Field], options: Options) -> dict[str, Any]:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+_NAME = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9_.-]{1,100}"
+_FULL_NAME = re.compile(f"{_NAME}/{_NAME}")
 _MOST_WORDS = 50  # more than a repository has topics
 _LONGEST = 100_000  # characters of a text of several lines
+
+
+def is_full_name(text: str) -> bool:
+    """Whether it is `owner/name` in characters that need no escape in an address."""
+    return _FULL_NAME.fullmatch(text) is not None
 
 
 def text_of(value: object, limit: int = 400) -> str:

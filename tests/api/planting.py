@@ -46,13 +46,18 @@ _numbers = itertools.count(1)
 
 
 class Garden:
-    """The planted rows of one team: `rows` by model, `team` and its owner `user`."""
+    """The planted rows of one team: `rows` by model, `team` and its owner `user`.
+
+    All rows have the same key, so an address names a row of A whatever model it looks in.
+    """
 
     def __init__(self, canary: str) -> None:
-        self.canary = canary
-        self.user = User.objects.create_user(f"{canary}@example.org", "correct horse", name=canary)
-        organization = Organization.objects.create(name=canary, slug=canary)
-        self.team = Team.objects.create(name=canary, slug=canary, organization=organization)
+        self.canary, self.key = canary, uuid7()
+        self.user = User(pk=self.key, email=f"{canary}@example.org", name=canary)
+        self.user.set_password("correct horse")
+        self.user.save(force_insert=True)
+        organization = Organization.objects.create(pk=self.key, name=canary, slug=canary)
+        self.team = Team.objects.create(pk=self.key, name=canary, slug=canary, organization=organization)
         member = Membership.objects.create(team=self.team, user=self.user, role=Role.OWNER)
         self.rows: dict[type[models.Model], models.Model] = {User: self.user, Team: self.team}
         self.rows |= {Organization: organization, Membership: member}
@@ -72,8 +77,7 @@ class Garden:
         return self.rows[model]
 
     def _wanted(self, field: models.Field[Any, Any]) -> bool:
-        generated = isinstance(field, models.AutoField) or field.generated
-        return not generated and (not field.primary_key or field.is_relation or not field.has_default())
+        return not isinstance(field, models.AutoField) and not field.generated
 
     def _value(self, field: models.Field[Any, Any]) -> Any:
         name = f"{field.model._meta.label}.{field.name}"
@@ -81,6 +85,8 @@ class Garden:
             return WORDS[name]
         if isinstance(field, models.ForeignKey):
             return self._relation(field)
+        if field.primary_key and isinstance(field, models.UUIDField):
+            return self.key
         if field.choices:
             return next(iter(field.flatchoices))[0]
         if field.name == "team_id":
@@ -123,7 +129,7 @@ class Garden:
 
     def all_keys(self) -> list[Any]:
         """Every primary key that an address may hold."""
-        return [row.pk for row in self.rows.values() if isinstance(row.pk, (uuid.UUID, int))]
+        return list({row.pk: None for row in self.rows.values() if isinstance(row.pk, (uuid.UUID, int))})
 
     def snapshot(self) -> dict[str, list[dict[str, Any]]]:
         """What is stored in the planted rows now."""

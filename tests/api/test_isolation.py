@@ -6,7 +6,6 @@ every address, with A's ids and its own, lists with filters, and sends changes t
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import pytest
@@ -67,8 +66,6 @@ def fillings(route: Address, *gardens: Garden) -> list[str]:
     if len(route.parameters) > 2:
         return []
     keys = [key for garden in gardens for key in garden.all_keys()]
-    if len(route.parameters) == 2 and not route.route.startswith("/api/"):
-        keys = keys[:12]
     return list(route.filled([*keys, "probe", "copy"]))
 
 
@@ -89,7 +86,7 @@ def test_no_answer_to_b_holds_what_is_a_s(gardens: tuple[Garden, Garden]) -> Non
             asked += 1
             assert CANARY_A not in text_of(answer), path
             assert answer.status_code < 500 or path in UNWELL, f"{path}: {answer.status_code}"
-    assert asked > 500
+    assert asked > 250
 
 
 def test_what_is_a_s_is_404_for_b_where_a_sees_it(gardens: tuple[Garden, Garden]) -> None:
@@ -145,16 +142,19 @@ def test_lists_and_their_filters_show_b_nothing_of_a(gardens: tuple[Garden, Gard
     half = CANARY_A[:5]  # an answer may repeat what was asked for
     words = ("search", "q", "text", "actor", "action", "object_id", "name", "kind")
     queries = [f"{name}={half}" for name in words]
-    ids = {str(model._meta.model_name): row.pk for model, row in a.rows.items()}
-    queries += [f"{name}={pk}" for name, pk in ids.items() if isinstance(pk, uuid.UUID)]
     queries += ["state=all", "state=open", "state=bad", "page_size=200", "with_everything=true"]
-    for route in routes():
-        if route.parameters:
+    ids = [f"{model._meta.model_name}={a.key}" for model in a.rows]
+    queries.append("&".join(ids))  # A's rows belong to each other, so they fit all of these at once
+    asked = 0
+    for route in (one.route for one in routes() if not one.parameters):
+        by_api = route.startswith("/api/")
+        asker = api if by_api else client
+        if asker.get(route).status_code != 200:
             continue
-        for query in queries:
-            path = f"{route.route}?{query}"
-            asker = api if route.route.startswith("/api/") else client
-            assert CANARY_A not in text_of(asker.get(path)), path
+        for query in [*queries, *ids] if by_api else queries:
+            asked += 1
+            assert CANARY_A not in text_of(asker.get(f"{route}?{query}")), f"{route}?{query}"
+    assert asked > 500
 
 
 def test_a_leak_would_be_noticed(gardens: tuple[Garden, Garden], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_no_change_that_b_sends_reaches_a(gardens: tuple[Garden, Garden]) -> Non
                 sent += 1
                 assert CANARY_A not in text_of(answer), f"{method} {path}"
                 assert answer.status_code < 500, f"{method} {path}: {answer.status_code}"
-    assert sent > 1_000
+    assert sent > 300
     assert a.snapshot() == before
 
 

@@ -94,6 +94,11 @@ class GiteaStandIn(Pulls):
         repo = self.repositories.get(int(number))
         return Reply(200, self.show_repository(repo)) if repo else not_found()
 
+    @route("GET", REPO)
+    def show_by_name(self, asked: Asked, owner: str, name: str) -> Reply:
+        repo = self.found(owner, name)
+        return Reply(200, self.show_repository(repo)) if repo else not_found()
+
     @route("POST", "/api/v1/user/repos")
     def create_own(self, asked: Asked) -> Reply:
         return self._create(self.who(asked), asked.json)

@@ -74,6 +74,13 @@ def start(tmp_path: Path, team: Team) -> Iterator[Start]:
         yield begin
 
 
+def imported_by_name(principal: Principal, connection: Connection) -> Repository:
+    found = discovery.by_names(connection, ["acme/site"])
+    ids = [one.remote.external_id for one in found]
+    [row] = inventory.import_repositories(principal, connection, ids, found=found)
+    return row
+
+
 # --- each provider ------------------------------------------------------------------------------------
 
 
@@ -91,9 +98,7 @@ def test_rows_keep_what_each_provider_tells(
     start: Start, principal: Principal, kind: str, told: dict[str, Any]
 ) -> None:
     forge, connection = start(kind)
-    [row] = inventory.import_repositories(
-        principal, connection, discovery.named(discovery.look(connection), ["acme/site"])
-    )
+    row = imported_by_name(principal, connection)
     row.refresh_from_db()
     assert row.web_url.startswith(f"{getattr(forge, 'root_url', forge.url).rstrip('/')}/")
     assert row.web_url.removesuffix("/browse").endswith("site")
@@ -103,15 +108,33 @@ def test_rows_keep_what_each_provider_tells(
         assert kept == value or (isinstance(value, dict) and value.items() <= kept.items())
 
 
+@pytest.mark.parametrize("kind", list(_FORGES))
+def test_repositories_are_found_by_name_or_id_without_a_listing(start: Start, kind: str) -> None:
+    forge, connection = start(kind)
+    for number in range(120):
+        forge.add_repository(f"acme/many-{number}", on_disk=False)
+    forge.asked.clear()
+    [by_name] = discovery.by_names(connection, ["acme/site"])
+    assert len(forge.asked) <= 2  # Data Center's branch is a second one
+    assert by_name.known is None
+    [again] = discovery.by_names(connection, [by_name.remote.external_id])
+    assert again == by_name
+    with pytest.raises(InvalidInput, match=r"does not see 'acme/nothing'"):
+        discovery.by_names(connection, ["acme/site", "acme/nothing"])
+    listing = discovery.look(connection)
+    forge.asked.clear()
+    found = discovery.by_names(connection, ["acme/old", by_name.remote.external_id, "acme/old"])
+    assert [one.remote.full_name for one in found] == ["acme/old", "acme/site", "acme/old"]
+    assert not forge.asked
+    assert len(listing.found) == 122
+
+
 @pytest.mark.parametrize("kind", ["github", "gitlab", "bitbucket", "gitea"])
 def test_a_renamed_or_transferred_repository_is_the_same_row(
     start: Start, principal: Principal, kind: str
 ) -> None:
     forge, connection = start(kind)
-    listing = discovery.look(connection)
-    [row] = inventory.import_repositories(
-        principal, connection, discovery.named(listing, ["acme/site"]), found=listing.found
-    )
+    row = imported_by_name(principal, connection)
     forge.rename(forge.named("acme/site"), "acme/website")
     done = inventory.refresh(connection)
     assert done.renamed == [("acme/site", "acme/website")]

@@ -13,10 +13,12 @@ from pytest_django import Settings
 from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal
 from opssight.audit.models import AuditEvent
+from opssight.core.clock import now
 from repos import beside
 from repos.connections import create_connection
+from repos.discovery import packed
 from repos.forms import recognise
-from repos.models import Connection, Credential, Repository, Webhook
+from repos.models import Connection, Credential, Discovery, Repository, Webhook
 from syncs.copy.models import CopyRule
 from tests.factories import make_connection, make_job, make_repository, make_team
 from tests.repos.pages import page, queries, said, settle, words
@@ -112,6 +114,7 @@ def test_connections_of_other_teams_are_not_there(name: str, method: str) -> Non
 def test_each_role_does_what_it_may(role: Role, edit: int, delete: int, find: int) -> None:
     client, team = signed_in(role=role)
     connection = make_connection(team, name="Team git")
+    Discovery.objects.create(connection=connection, found_at=now(), found=packed([]))
     text = page(client, "connection", connection.pk)
     assert "Team git" in text
     assert "Delete…" not in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -72,14 +73,17 @@ class Command(OpsCommand):
         if bool(fits.as_json()) != options["match"]:
             raise InvalidInput("Filters and --match belong together: give both or none.")
         connection = find_connection(options)
-        listing = discovery.latest(connection, again=options["again"])
-        chosen = None if options["all"] else discovery.named(listing, options["names"])
-        if options["match"]:
-            chosen = [one.remote.external_id for one in listing.fitting(fits) if one.remote.usable]
+        chosen: list[str] | None = None
+        if options["names"]:
+            found: Sequence[Found] = discovery.by_names(connection, options["names"], again=options["again"])
+            chosen = [one.remote.external_id for one in found]
+        else:
+            listing = discovery.latest(connection, again=options["again"])
+            found = listing.found
+            if options["match"]:
+                chosen = [one.remote.external_id for one in listing.fitting(fits) if one.remote.usable]
         with acting_as(Actor.cli()):
-            imported = inventory.import_repositories(
-                principal_of(options), connection, chosen, found=listing.found
-            )
+            imported = inventory.import_repositories(principal_of(options), connection, chosen, found=found)
         rows = [repository_row(row) for row in imported]
         text = f"{count(len(rows), 'repository', 'repositories')} imported from {connection.name}."
         return Answer({"results": rows}, text)

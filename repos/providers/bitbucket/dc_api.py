@@ -9,14 +9,14 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from opssight.core.errors import AuthFailure, InvalidInput, NotFound, PermanentFailure
 from repos.git.remote import PasswordCredential, Remote
-from repos.providers.base import Options
+from repos.providers.base import Options, not_seen
 from repos.providers.bitbucket import dc_reading as reading
 from repos.providers.bitbucket.api import bad_address
 from repos.providers.bitbucket.reading import object_of, values
 from repos.providers.forge import Forge
 from repos.providers.http import Api, Params
 from repos.providers.types import Context, Field, Identity, Missed, RemoteRepository
-from repos.providers.values import text_of
+from repos.providers.values import is_full_name, text_of
 from repos.providers.wire import Dialect, FixedToken
 
 _PAGE = 500
@@ -80,6 +80,12 @@ class DataCenterApi(Forge):
 
     def repository(self, external_id: str) -> RemoteRepository:
         return self._described(self._find(external_id))
+
+    def repository_named(self, full_name: str) -> RemoteRepository:
+        if not is_full_name(full_name.removeprefix("~")):  # ~ begins the project of a person
+            raise not_seen(full_name)
+        project, _, slug = full_name.partition("/")
+        return self._described(self._api.get(f"projects/{project}/repos/{slug}"))
 
     def remote(self, external_id: str, full_name: str) -> Remote:
         """An address made from the name: what the server calls its address is not used."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from opssight.core.errors import Conflict, InvalidInput, NotFound, PermanentFailure, TransientFailure
+from repos.providers.base import not_seen
 from repos.providers.bitbucket import reading
 from repos.providers.bitbucket.api import quoted
 from repos.providers.bitbucket.builds import CloudBuilds
@@ -14,6 +15,7 @@ from repos.providers.bitbucket.pulls import CloudPulls
 from repos.providers.errors import TooMany, TooSlow
 from repos.providers.forge import NewRepository, RepositoryChange, Visibility
 from repos.providers.types import Capability, Missed, RemoteRepository
+from repos.providers.values import is_full_name
 
 _FIELDS = (
     "uuid",
@@ -72,6 +74,11 @@ class BitbucketProvider(CloudPulls, CloudBuilds):
 
     def repository(self, external_id: str) -> RemoteRepository:
         return reading.repository(self._api.get(self._path(external_id), _ONE))
+
+    def repository_named(self, full_name: str) -> RemoteRepository:
+        if not is_full_name(full_name):
+            raise not_seen(full_name)
+        return reading.repository(self._api.get(f"repositories/{full_name}", _ONE))
 
     def search(self, words: str) -> Iterator[RemoteRepository]:
         params = {**_MANY, "q": f"full_name ~ {quoted(words)}"}

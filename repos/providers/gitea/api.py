@@ -17,8 +17,6 @@ from repos.providers.wire import Dialect
 
 MOST_ITEMS = 50  # of a page; a server may give fewer without saying so
 _API = "/api/v1"
-_NAME = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._-]{1,100}"
-_FULL_NAME = re.compile(f"{_NAME}/{_NAME}")
 _PAGE = re.compile(r'<[^<>]*[?&]page=(\d{1,5})(?:&[^<>]*)?>;\s*rel="(next|last)"')
 _SCOPES = re.compile(r"required scope\(s\)[^\[]{0,20}\[([a-z:, ]{1,200})\]")
 _WAITS = (0.1, 0.2, 0.4, 0.8)  # seconds, between five tries
@@ -75,10 +73,6 @@ def own_link(url: str, header: str) -> str:
     """
     found = _PAGE.findall(header)
     return ", ".join(f'<{by_number(url, int(page))}>; rel="{relation}"' for page, relation in found)
-
-
-def is_full_name(text: str) -> bool:
-    return _FULL_NAME.fullmatch(text) is not None
 
 
 def by_id(external_id: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from opssight.core.errors import InvalidInput, NotFound, PermanentFailure
 from repos.git.remote import PasswordCredential, Remote
-from repos.providers.base import Options
+from repos.providers.base import Options, not_seen
 from repos.providers.forge import (
     Check,
     Forge,
@@ -33,7 +33,6 @@ from repos.providers.gitea.api import (
     base_of,
     by_id,
     dialect,
-    is_full_name,
     object_of,
     odd,
     segment,
@@ -50,7 +49,7 @@ from repos.providers.types import (
     PullState,
     RemoteRepository,
 )
-from repos.providers.values import text_of, verified
+from repos.providers.values import is_full_name, text_of, verified
 from repos.providers.wire import FixedToken
 
 _PAGES: Params = {"page": 1, "limit": MOST_ITEMS}
@@ -123,6 +122,12 @@ class GiteaProvider(Forge):
 
     def repository(self, external_id: str) -> RemoteRepository:
         return reading.repository(self._api.get(by_id(external_id)))
+
+    def repository_named(self, full_name: str) -> RemoteRepository:
+        """One that was renamed is found by its old name too."""
+        if not is_full_name(full_name):
+            raise not_seen(full_name)
+        return reading.repository(self._api.get(f"repos/{full_name}"))
 
     def search(self, words: str) -> Iterator[RemoteRepository]:
         """Among those that the account owns or works on, not in what strangers keep on a public server."""

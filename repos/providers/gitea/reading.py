@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from repos.providers.forge import Check, CheckState, Pipeline, Pull, RemoteHook
-from repos.providers.gitea.api import is_full_name, object_of, odd
+from repos.providers.gitea.api import object_of, odd
 from repos.providers.types import PipelineState, PullState, RemoteRepository
 from repos.providers.values import (
     flags_of,
     flags_within,
+    is_full_name,
     line_of,
     lines_of,
     number_of,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from opssight.core.errors import Conflict, InvalidInput, NotFound
 from opssight.core.words import count
 from repos.git.remote import PasswordCredential, Remote
-from repos.providers.base import Options
+from repos.providers.base import Options, not_seen
 from repos.providers.forge import (
     Check,
     CheckState,
@@ -36,7 +36,6 @@ from repos.providers.github.reading import (
     budgets_of,
     expiry_of,
     hidden_organizations,
-    is_full_name,
     login_of,
     object_of,
     odd,
@@ -58,7 +57,7 @@ from repos.providers.types import (
     PullState,
     RemoteRepository,
 )
-from repos.providers.values import text_of
+from repos.providers.values import is_full_name, text_of
 from repos.providers.wire import Budget, FixedToken
 
 _LONGEST_DESCRIPTION = 140  # of a commit status
@@ -155,6 +154,12 @@ class GitHubProvider(Forge):
 
     def repository(self, external_id: str) -> RemoteRepository:
         return repository_of(self._api.get(_path(external_id)))
+
+    def repository_named(self, full_name: str) -> RemoteRepository:
+        """One that was renamed is found by its old name too."""
+        if not is_full_name(full_name):
+            raise not_seen(full_name)
+        return repository_of(self._api.get(f"/repos/{full_name}"))
 
     def remote(self, external_id: str, full_name: str) -> Remote:
         if not is_full_name(full_name):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from repos.providers.types import Need, PipelineState, PullState, RemoteReposito
 from repos.providers.values import (
     flags_of,
     flags_within,
+    is_full_name,
     lines_of,
     number_of,
     part_of,
@@ -25,8 +25,6 @@ from repos.providers.values import (
 )
 from repos.providers.wire import Budget
 
-_NAME = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9_.-]{1,100}"
-_FULL_NAME = re.compile(f"{_NAME}/{_NAME}")
 _LONGEST = 65_536  # characters of a pull request's text
 _FLAGS = (
     "has_issues",
@@ -73,10 +71,6 @@ _GRANTED = {
     "write:repo_hook": frozenset({Need.HOOKS}),
     "admin:repo_hook": frozenset({Need.HOOKS}),
 }
-
-
-def is_full_name(text: str) -> bool:
-    return _FULL_NAME.fullmatch(text) is not None
 
 
 def repository_of(data: Any) -> RemoteRepository:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from opssight.core.errors import AuthFailure, Conflict, InvalidInput, NotFound, PermanentFailure
 from repos.git.remote import PasswordCredential, Remote
-from repos.providers.base import Options
+from repos.providers.base import Options, not_seen
 from repos.providers.forge import (
     Check,
     Forge,
@@ -143,6 +143,12 @@ class GitLabProvider(Forge):
                 "The project was deleted in GitLab. Restore it there while it is kept, or forget it."
             )
         return reading.repository(data)
+
+    def repository_named(self, full_name: str) -> RemoteRepository:
+        """GitLab takes a path wherever it takes an id, also the path that a project had before."""
+        if "/" not in full_name:  # that would be an id
+            raise not_seen(full_name)
+        return self.repository(full_name)
 
     def search(self, words: str) -> Iterator[RemoteRepository]:
         return self._projects({**_ALL, "search": words, "search_namespaces": "true"})

@@ -73,6 +73,19 @@ def shows_one_as_in_the_list(case: Case) -> None:
         assert client.repository(one.external_id) == one
 
 
+def finds_one_by_its_name(case: Case) -> None:
+    client = case.client()
+    for one in client.repositories():
+        assert client.repository_named(one.full_name) == one
+
+
+def finds_nothing_by_a_hostile_name(case: Case) -> None:
+    client = case.client()
+    for name in ("nobody/nothing", "", "/", "..", "../..", "a/../b", "acme/site/../../user", "acme/site?x=1"):
+        with pytest.raises(NotFound):
+            client.repository_named(name)
+
+
 def says_that_one_is_gone(case: Case) -> None:
     client = case.client()
     with pytest.raises(NotFound):
@@ -139,6 +152,8 @@ CONTRACT: list[Callable[[Case], None]] = [
     knows_who_we_are,
     lists_repositories,
     shows_one_as_in_the_list,
+    finds_one_by_its_name,
+    finds_nothing_by_a_hostile_name,
     says_that_one_is_gone,
     hands_out_a_remote_that_works,
     hides_its_secrets,

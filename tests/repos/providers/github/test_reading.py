@@ -14,6 +14,7 @@ from repos.providers.forge import CheckState
 from repos.providers.github import reading
 from repos.providers.github.dialect import blocked, budget, refusal, said, waits
 from repos.providers.types import Need, PipelineState, PullState, RemoteRepository
+from repos.providers.values import is_full_name
 from repos.providers.wire import Budget
 
 ODD: list[Any] = [
@@ -90,9 +91,9 @@ def test_a_disabled_repository_says_why_it_cannot_be_used() -> None:
 def test_a_name_that_would_lead_elsewhere_is_no_repository(name: object) -> None:
     with pytest.raises(PermanentFailure):
         reading.repository_of({"id": 1, "full_name": name})
-    assert reading.is_full_name("acme/.github")
-    assert reading.is_full_name("a.b-c_d/..x")
-    assert not reading.is_full_name("acme/site\n")
+    assert is_full_name("acme/.github")
+    assert is_full_name("a.b-c_d/..x")
+    assert not is_full_name("acme/site\n")
 
 
 def test_a_link_is_never_a_script() -> None:
