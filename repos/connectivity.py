@@ -14,12 +14,12 @@ from opssight.web.formats import format_ago
 from repos import access
 from repos.git.fetching import look
 from repos.git.types import RemoteRefs
-from repos.hook_standing import why_no_hooks
 from repos.limits import DatabaseLimiter
 from repos.models import Connection, Repository, Webhook
 from repos.providers.base import Provider
 from repos.providers.forge import Forge
 from repos.providers.types import Capability, RemoteRepository
+from repos.webhook_status import why_no_hooks
 
 StepState = Literal["ok", "failed", "skipped"]
 IDENTITY, LIST, GIT, HOOKS, LIMITS = "identity", "list", "git", "webhooks", "limits"

@@ -21,7 +21,6 @@ from opssight.core.errors import Conflict, InvalidInput, NotFound, Revoked
 from repos import access, connections
 from repos.events import Event, InstallationChanged, subscribe
 from repos.health import note_failure, note_ok
-from repos.hook_standing import place_of
 from repos.instances import callback_of, of_row
 from repos.models import DEAD_STATES, Connection, ProviderInstance, Webhook
 from repos.network import network_at
@@ -30,6 +29,7 @@ from repos.providers.github import app
 from repos.providers.github.provider import GitHubProvider, api_of
 from repos.providers.oauth import Grant
 from repos.tokens import TOKEN, store_grant
+from repos.webhook_status import place_of
 
 KIND: Final = GitHubProvider.kind
 _GONE: Final = {

@@ -32,8 +32,8 @@ from opssight.web.formats import format_ago
 from opssight.web.parts import Action, Need
 from opssight.web.registry import NavEntry, NextStep, Proof
 from repos import health, selectors
-from repos.mending import STATE_KEYS, Place, button_places, mend
 from repos.models import DEAD_STATES, Connection, Credential, Delivery, Repository, Webhook
+from repos.reconnect import STATE_KEYS, Place, button_places, mend
 from repos.tokens import REFRESH, TOKEN
 
 LISTED: Final = 20  # lines of one sort; the lists have the rest

@@ -27,8 +27,8 @@ from opssight.core.env_kinds import Rate
 from opssight.core.errors import Conflict, NotFound
 from opssight.core.words import join_words
 from repos import sources
+from repos.delivery_routing import Heard, events_of, heard_of, names_of
 from repos.events import publish
-from repos.heard import Heard, events_of, heard_of, names_of
 from repos.models import Delivery, DeliveryBody, Webhook
 from repos.providers.errors import Unreadable
 from repos.providers.registry import scheme_named

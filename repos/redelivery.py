@@ -15,8 +15,8 @@ from opssight.core.clock import now
 from opssight.core.errors import NotFound
 from opssight.core.words import count
 from repos import access
-from repos.hooks import NoSteps, Steps
 from repos.limits import RESERVE
+from repos.managed_webhooks import NoSteps, Steps
 from repos.models import Connection, Delivery, Webhook
 from repos.providers.forge import FailedDelivery, Forge
 from repos.providers.registry import provider_named

@@ -100,10 +100,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parts(postgres_url: str) -> list[Part]:
-    several = ("-n", "3")  # some wait for processes and answers
+    three = ("-n", "3")  # some wait for processes and answers
     return [
-        Part("sqlite", "tests", several),
-        Part("postgresql", "tests", (*several, "--database-only"), {"OPSSIGHT_TEST_DATABASE_URL": postgres_url}),
+        Part("sqlite", "tests", three),
+        Part(
+            "postgresql", "tests", (*three, "--database-only"), {"OPSSIGHT_TEST_DATABASE_URL": postgres_url}
+        ),
         # the browser's driver keeps an event loop in the thread of the test
         Part("browser", "tests/e2e", env={"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}),
         Part("chaos", "tests/chaos", covered=False),  # what is killed writes no report

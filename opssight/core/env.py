@@ -91,6 +91,32 @@ def _default_quota(env: Env) -> int:
     return min(10 * 10**9, shutil.disk_usage(folder).free // 5)
 
 
+def _client_id(kind: str, host: str) -> Setting[str]:
+    text = (
+        f"The id of your OAuth application at {host}; with it people connect by a button. "
+        "Servers of your own are registered on the admin site."
+    )
+    return _oauth(kind, "CLIENT_ID", text)
+
+
+def _client_secret(kind: str) -> Setting[str]:
+    return _oauth(kind, "CLIENT_SECRET", "The secret of that application.", secret=True)
+
+
+def _callback_url(kind: str) -> Setting[str]:
+    text = (
+        "The callback address that was registered there, where it is another one than "
+        f"`/auth/callback/{kind}` below OPSSIGHT_PUBLIC_URL."
+    )
+    return _oauth(kind, "CALLBACK_URL", text)
+
+
+def _oauth(kind: str, name: str, text: str, *, secret: bool = False) -> Setting[str]:
+    """A setting of the OAuth application at a public forge; the alias is the original's name of it."""
+    alias = f"{kind.upper()}_{name}"
+    return Setting(f"OPSSIGHT_{alias}", kinds.TEXT, OAUTH, text, default="", secret=secret, alias=alias)
+
+
 class Env:
     """The settings of this process, read and checked once. Made by `load()`."""
 
@@ -183,30 +209,15 @@ class Env:
         "E-mail domains whose people get an account when they first sign in with a forge that verified their "
         "address. Empty: nobody new comes in without an invitation.", default=())
 
-    github_client_id = Setting("OPSSIGHT_GITHUB_CLIENT_ID", kinds.TEXT, OAUTH,
-        "The id of your OAuth application at github.com; with it people connect by a button. "
-        "Servers of your own are registered on the admin site.", default="", alias="GITHUB_CLIENT_ID")
-    github_client_secret = Setting("OPSSIGHT_GITHUB_CLIENT_SECRET", kinds.TEXT, OAUTH,
-        "The secret of that application.", default="", secret=True, alias="GITHUB_CLIENT_SECRET")
-    github_callback_url = Setting("OPSSIGHT_GITHUB_CALLBACK_URL", kinds.TEXT, OAUTH,
-        "The callback address that was registered there, where it is another one than "
-        "`/auth/callback/github` below OPSSIGHT_PUBLIC_URL.", default="", alias="GITHUB_CALLBACK_URL")
-    gitlab_client_id = Setting("OPSSIGHT_GITLAB_CLIENT_ID", kinds.TEXT, OAUTH,
-        "The id of your OAuth application at gitlab.com; with it people connect by a button. "
-        "Servers of your own are registered on the admin site.", default="", alias="GITLAB_CLIENT_ID")
-    gitlab_client_secret = Setting("OPSSIGHT_GITLAB_CLIENT_SECRET", kinds.TEXT, OAUTH,
-        "The secret of that application.", default="", secret=True, alias="GITLAB_CLIENT_SECRET")
-    gitlab_callback_url = Setting("OPSSIGHT_GITLAB_CALLBACK_URL", kinds.TEXT, OAUTH,
-        "The callback address that was registered there, where it is another one than "
-        "`/auth/callback/gitlab` below OPSSIGHT_PUBLIC_URL.", default="", alias="GITLAB_CALLBACK_URL")
-    bitbucket_client_id = Setting("OPSSIGHT_BITBUCKET_CLIENT_ID", kinds.TEXT, OAUTH,
-        "The id of your OAuth application at bitbucket.org; with it people connect by a button. "
-        "Servers of your own are registered on the admin site.", default="", alias="BITBUCKET_CLIENT_ID")
-    bitbucket_client_secret = Setting("OPSSIGHT_BITBUCKET_CLIENT_SECRET", kinds.TEXT, OAUTH,
-        "The secret of that application.", default="", secret=True, alias="BITBUCKET_CLIENT_SECRET")
-    bitbucket_callback_url = Setting("OPSSIGHT_BITBUCKET_CALLBACK_URL", kinds.TEXT, OAUTH,
-        "The callback address that was registered there, where it is another one than "
-        "`/auth/callback/bitbucket` below OPSSIGHT_PUBLIC_URL.", default="", alias="BITBUCKET_CALLBACK_URL")
+    github_client_id = _client_id("github", "github.com")
+    github_client_secret = _client_secret("github")
+    github_callback_url = _callback_url("github")
+    gitlab_client_id = _client_id("gitlab", "gitlab.com")
+    gitlab_client_secret = _client_secret("gitlab")
+    gitlab_callback_url = _callback_url("gitlab")
+    bitbucket_client_id = _client_id("bitbucket", "bitbucket.org")
+    bitbucket_client_secret = _client_secret("bitbucket")
+    bitbucket_callback_url = _callback_url("bitbucket")
 
     workers = Setting("OPSSIGHT_WORKERS", kinds.whole_number(1, 64), WORK,
         "How many runs this machine works on at once. More than 2 is for PostgreSQL.", default=2)

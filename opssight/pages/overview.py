@@ -86,7 +86,7 @@ def next_steps_of(principal: Principal, team: Team) -> list[NextStep]:
 
 
 def beginning(principal: Principal, team: Team) -> Teach | None:
-    """Where to begin while there is no connection or nothing of it was brought in; None after that."""
+    """Where to begin while there is no connection or nothing of it was imported; None after that."""
     if Repository.objects.filter(team=team).exists():
         return None
     connection = Connection.objects.filter(team=team).order_by("-last_ok_at", "name").first()

@@ -18,8 +18,8 @@ from opssight.web.formats import format_ago
 from opssight.web.parts import Crumb
 from opssight.web.views import TeamPage
 from repos import selectors as repos
-from repos.mending import STATE_KEYS
 from repos.models import Connection, Delivery, Repository
+from repos.reconnect import STATE_KEYS
 from syncs import selectors as syncs
 from syncs.engine.kinds import kind_named
 from syncs.models import Job, Run

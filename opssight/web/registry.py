@@ -71,7 +71,7 @@ class JobLine:
 
 @dataclass(frozen=True)
 class NextStep:
-    """Something one can do with the repositories one has just brought in."""
+    """Something one can do with the repositories one has just imported."""
 
     icon: str
     title: str

@@ -21,7 +21,7 @@ from opssight.api.fields import ObjectField
 from opssight.api.routing import router
 from opssight.api.views import ResourceViewSet
 from opssight.core.errors import TransientFailure
-from repos import hooks, receiving, selectors, sources, webhooks
+from repos import managed_webhooks, receiving, selectors, sources, webhooks
 from repos.models import Connection, Delivery, Repository, Webhook
 
 
@@ -196,7 +196,7 @@ class HookViewSet(ResourceViewSet):
 
         200 when it is deleted here and may still be at the provider.
         """
-        stays = hooks.delete(self.principal, self.get_object())
+        stays = managed_webhooks.delete(self.principal, self.get_object())
         return Response({"sentence": stays}) if stays else Response(status=204)
 
     @extend_schema(request=SecretIn, responses=HookMade)
@@ -208,9 +208,9 @@ class HookViewSet(ResourceViewSet):
         """
         hook = self.get_object()
         given = {} if hook.managed else self.read(SecretIn)
-        secret = hooks.rotate(self.principal, hook, given.get("secret", ""))
+        secret = managed_webhooks.rotate(self.principal, hook, given.get("secret", ""))
         if hook.managed:
-            hooks.mend(hook)
+            managed_webhooks.mend(hook)
         return self._with_secret(hook, secret, 200)
 
     @extend_schema(request=None, responses=HookOut)
@@ -218,7 +218,7 @@ class HookViewSet(ResourceViewSet):
     def end_rotation(self, request: Request, pk: uuid.UUID) -> Response:
         """From now on only the newest secret counts."""
         hook = self.get_object()
-        hooks.end_rotation(self.principal, hook)
+        managed_webhooks.end_rotation(self.principal, hook)
         return self.shown(hook)
 
     @extend_schema(request=None, responses=HookOut)
@@ -246,7 +246,7 @@ class HookViewSet(ResourceViewSet):
     @action(detail=True, methods=["post"], url_path="provider-test")
     def provider_test(self, request: Request, pk: uuid.UUID) -> Response:
         """Have the provider send a test to a webhook that OpsSight registered."""
-        hooks.ask_for_test(self.get_object())
+        managed_webhooks.ask_for_test(self.get_object())
         return Response(status=202)
 
     def _mine(self, rows: TeamOwnedQuerySet, given: dict[str, Any], field: str) -> Any:

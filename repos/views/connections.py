@@ -23,14 +23,14 @@ from repos import connections, selectors
 from repos.beside import Answer, ask, forget
 from repos.connections import Tested
 from repos.health import Life, ending_sentence, life_of
-from repos.hook_standing import standing
 from repos.limits import limits_of
-from repos.mending import button_places, mend
 from repos.models import Connection, Repository
 from repos.network import shown
 from repos.providers.registry import provider_named
 from repos.providers.types import Capability
+from repos.reconnect import button_places, mend
 from repos.views.lists import health_of, page_of, repositories
+from repos.webhook_status import standing
 
 KEPT_SECONDS: Final = 600.0  # how long the steps of a test can be looked at
 WAIT_SECONDS: Final = 20.0  # how long a test or a look may hold a request
@@ -113,7 +113,7 @@ class OfConnection(TeamPage):
 
 
 class ConnectionPage(OfConnection):
-    """One connection: its health, what was brought in, what to do next."""
+    """One connection: its health, what was imported, what to do next."""
 
     template_name = "repos/connection.html"
 
@@ -189,10 +189,10 @@ class ConnectionPage(OfConnection):
     def always(self) -> registry.NextStep:
         """New repositories come by themselves, once a rule says which."""
         page = reverse("connection_found", args=[self.connection.pk])
-        text = "Narrow the list to what belongs here; new repositories that fit are brought in from then on."
+        text = "Narrow the list to what belongs here; new repositories that fit are imported from then on."
         return registry.NextStep(
             "filter",
-            "Bring in new ones by themselves",
+            "Import new ones by themselves",
             text,
             Action("Choose which", f"{page}?archived=no", icon="filter"),
         )

@@ -1,4 +1,4 @@
-"""Everything a connection sees, to be narrowed and picked from; and what is brought in by itself."""
+"""Everything a connection sees, to be narrowed and picked from; and what is imported by itself."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LIST_SECONDS: Final = 300.0  # that listing everything may take; what was listed
 LISTED: Final = 100  # repositories on one page
 OFFERED: Final = 50  # languages and topics to choose from
 OWNERS: Final = 200  # rows of the tree
-LOOKED: Final = 20  # of what was just brought in, looked at beside
+LOOKED: Final = 20  # of what was just imported, looked at beside
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Owner:
 
 @dataclass(frozen=True)
 class Seen:
-    """The part of a listing that fits the filters. `token` stands for what `new` would bring in."""
+    """The part of a listing that fits the filters. `token` stands for what `new` would import."""
 
     page: Page[Found]
     matching: int
@@ -85,7 +85,7 @@ class FoundPage(OfConnection):
         return super().get_context_data(**part, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Bring in what was picked, or all that fits the filters."""
+        """Import what was picked, or all that fits the filters."""
         try:
             filters = Filters.read(request.POST)
             listing = self.newest()
@@ -100,7 +100,7 @@ class FoundPage(OfConnection):
             return self.to_list(self.filters_of(request.POST)[0])
         for repository in brought[:LOOKED]:
             warm.refs(repository)
-        messages.success(request, f"{repositories(len(brought))} brought in. Nothing starts by itself.")
+        messages.success(request, f"{repositories(len(brought))} imported. Nothing starts by itself.")
         return redirect(f"{reverse('connection', args=[self.connection.pk])}?imported")
 
     def all_of(self, filters: Filters, listing: Listing) -> list[str]:
@@ -108,8 +108,8 @@ class FoundPage(OfConnection):
         new = ids_of(one for one in listing.fitting(filters) if is_new(one))
         if token_of(new) != self.request.POST.get("token"):
             raise InvalidInput(
-                f"The list has changed: {repositories(len(new))} would be brought in now. "
-                "Look at them, then bring them in."
+                f"The list has changed: {repositories(len(new))} would be imported now. "
+                "Look at them, then import them."
             )
         return new
 
@@ -237,7 +237,7 @@ def offered(counted: Counter[str], chosen: str) -> list[str]:
 
 
 class NewRule(OfConnection):
-    """From now on bring in by itself what fits the filters of the list."""
+    """From now on import by itself what fits the filters of the list."""
 
     http_method_names = ["post"]
 
@@ -250,7 +250,7 @@ class NewRule(OfConnection):
         except Failure as failure:
             messages.error(request, failure.sentence)
             return redirect(page)
-        messages.success(request, f"From the next look on, what fits “{rule.name}” is brought in by itself.")
+        messages.success(request, f"From the next look on, what fits “{rule.name}” is imported by itself.")
         return redirect(f"{page}?{urlencode(rule.filters)}")
 
 
@@ -261,5 +261,5 @@ class DeleteRule(OfConnection):
         rule: ImportRule = one_or_404(self.connection.import_rules.all(), pk=self.kwargs["rule_id"])
         name = rule.name
         import_rules.remove_rule(self.principal, rule)
-        messages.success(request, f"“{name}” brings in nothing more. What it brought in stays.")
+        messages.success(request, f"“{name}” imports nothing more. What it imported stays.")
         return redirect("connection_found", self.connection.pk)

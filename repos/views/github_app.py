@@ -25,10 +25,10 @@ from opssight.web.csp import POLICY
 from opssight.web.parts import Crumb
 from opssight.web.views import TeamPage, add_failure, one_or_404
 from repos import github_app, selectors
-from repos.hook_standing import only_here
 from repos.instances import is_web_address
 from repos.models import ProviderInstance
 from repos.views import oauth
+from repos.webhook_status import only_here
 
 KEY: Final = "github_app"
 

@@ -10,8 +10,8 @@ from django.http import HttpRequest
 
 from opssight.core.ids import as_uuid
 from opssight.core.words import count
-from repos.mending import STATE_KEYS
 from repos.models import Connection
+from repos.reconnect import STATE_KEYS
 
 ROWS: Final = 50
 

@@ -24,15 +24,15 @@ from opssight.web.parts import Action, Crumb, Teach
 from opssight.web.views import TeamPage, add_failure, one_or_404
 from repos import selectors, sources, webhooks
 from repos.forms import WebhookForm
-from repos.hook_standing import only_here
-from repos.hooks import is_untold
 from repos.inbox import LOOK_BACK
+from repos.managed_webhooks import is_untold
 from repos.models import Delivery, Repository, Webhook
 from repos.providers.registry import provider_named, scheme_named
 from repos.providers.types import Capability
 from repos.views.deliveries import TEACH_POINTS, rows_of, section_tabs
 from repos.views.lists import id_in, page_of
 from repos.views.repository import web_address
+from repos.webhook_status import only_here
 
 SORTS: Final[dict[str, tuple[Any, ...]]] = {
     "name": ("name", "id"),

@@ -13,8 +13,8 @@ from opssight.accounts.scope import Principal, visible_to
 from opssight.audit.record import record
 from opssight.core.errors import InvalidInput, NotFound
 from opssight.core.ids import as_uuid
-from repos.hook_standing import is_told
 from repos.models import Repository
+from repos.webhook_status import is_told
 from syncs import jobs
 from syncs.copy.config import CopyConfig, to_data
 from syncs.copy.models import CopyRule, CopyTarget

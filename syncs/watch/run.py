@@ -9,7 +9,7 @@ from typing import Final
 from django.conf import settings
 
 from opssight.core.errors import AuthFailure, Failure, RateLimited
-from repos import access, connections, hook_standing, hooks, inventory, redelivery
+from repos import access, connections, inventory, managed_webhooks, redelivery, webhook_status
 from repos.limits import RESERVE
 from repos.models import Connection
 from repos.providers.registry import provider_named
@@ -109,7 +109,7 @@ def _inventory(connection: Connection, run: RunContext) -> str:
 def _hooks(connection: Connection, run: RunContext) -> str:
     before = _told(connection)
     try:
-        return hooks.reconcile(connection, run).sentence
+        return managed_webhooks.reconcile(connection, run).sentence
     finally:
         for job, told in _told(connection).items():
             if told != before.get(job, told):
@@ -125,7 +125,7 @@ def _told(connection: Connection) -> dict[Job, bool]:
     pushes = Trigger.objects.filter(event="Pushed", repository__connection=connection)
     told: dict[Job, bool] = {}
     for trigger in pushes.select_related("job", "repository__connection"):
-        told[trigger.job] = told.get(trigger.job, True) and hook_standing.is_told(trigger.repository)
+        told[trigger.job] = told.get(trigger.job, True) and webhook_status.is_told(trigger.repository)
     return told
 
 
@@ -139,6 +139,6 @@ def _look_or_listen(job: Job, told: bool) -> None:
 STEPS: Final = (
     Step("health", "Connection", _health),
     Step("inventory", "Repositories", _inventory),
-    Step("hooks", "Webhooks", _hooks, hook_standing.can_have_hooks),
+    Step("hooks", "Webhooks", _hooks, webhook_status.can_have_hooks),
     Step("deliveries", "Missed deliveries", _missed, redelivery.are_kept),
 )

@@ -16,9 +16,9 @@ from opssight.accounts.models import Role
 from opssight.accounts.scope import Principal
 from opssight.audit.record import record
 from repos.events import Event, Imported, InstallationChanged, Transferred
-from repos.hook_standing import why_no_hooks
 from repos.limits import waits_until
 from repos.models import Connection
+from repos.webhook_status import why_no_hooks
 from syncs import selectors
 from syncs.engine import claim
 from syncs.engine.request import RunRequest, request_run

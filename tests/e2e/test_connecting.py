@@ -33,7 +33,7 @@ def test_from_nothing_to_a_push_that_is_heard(page: Page, instance: Instance, tm
     connect(page, served)
     expect(page.get_by_text("2 found")).to_be_visible()
     accessible(page)
-    page.get_by_role("button", name="Bring in all 2").click()
+    page.get_by_role("button", name="Import all 2").click()
     expect(page.get_by_role("heading", name="What next")).to_be_visible()
     accessible(page)
 

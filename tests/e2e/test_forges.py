@@ -74,10 +74,10 @@ def test_github_with_a_button(page: Page, world: World, tmp_path: Path) -> None:
     page.get_by_label("Name matches").fill("^acme/(website|api|handbook)$")
     page.get_by_label("Name matches").press("Enter")
     page.wait_for_url("**include=**")
-    expect(page.get_by_role("button", name="Bring in all 3")).to_be_visible(timeout=SECONDS)
+    expect(page.get_by_role("button", name="Import all 3")).to_be_visible(timeout=SECONDS)
     accessible(page)
-    page.get_by_role("button", name="Bring in all 3").click()
-    expect(page.get_by_text("3 repositories brought in")).to_be_visible()
+    page.get_by_role("button", name="Import all 3").click()
+    expect(page.get_by_text("3 repositories imported")).to_be_visible()
     accessible(page)
     connection = page.url.partition("?")[0]
 
@@ -147,8 +147,8 @@ def connect_and_pick(page: Page, names: list[str]) -> None:
     expect(page.get_by_text("6 found")).to_be_visible(timeout=SECONDS)
     for name in names:
         page.get_by_role("row", name=name).get_by_role("checkbox").check()
-    page.get_by_role("button", name="Bring in what is ticked").click()
-    expect(page.get_by_text(f"{len(names)} repositories brought in")).to_be_visible()
+    page.get_by_role("button", name="Import what is ticked").click()
+    expect(page.get_by_text(f"{len(names)} repositories imported")).to_be_visible()
 
 
 def push(folder: Path, address: str, user: str, token: str) -> str:

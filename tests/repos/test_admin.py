@@ -5,7 +5,7 @@ from django.test import Client
 
 from opssight.accounts.models import Team, User
 from opssight.accounts.scope import Principal
-from repos import hooks, receiving, webhooks
+from repos import managed_webhooks, receiving, webhooks
 from repos.models import (
     Connection,
     Credential,
@@ -39,7 +39,7 @@ def rows(team: Team, principal: Principal) -> dict[str, object]:
     repository = make_repository(connection, "acme/site")
     RepositoryStatus.objects.create(repository=repository, lane="copy", state="ok", sentence="At HEAD.")
     hook, _ = webhooks.create_hook(principal, team, "github", secret=SECRET, repository=repository)
-    hooks.rotate(principal, hook, f"{SECRET}-new")
+    managed_webhooks.rotate(principal, hook, f"{SECRET}-new")
     receiving.receive(hook, github_headers(b"{}", secret="wrong"), b"{}")
     return {
         "connection": connection.pk,

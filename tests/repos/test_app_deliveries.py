@@ -17,7 +17,7 @@ from opssight.audit.models import AuditEvent
 from opssight.core.clock import now
 from opssight.core.env_kinds import Rate
 from opssight.core.errors import Conflict, NotFound
-from repos import hooks, receiving, webhooks
+from repos import managed_webhooks, receiving, webhooks
 from repos.events import Event, InstallationChanged, RepositoryAppeared
 from repos.models import Connection, Delivery, ProviderInstance, Webhook
 from tests.factories import make_connection, make_repository, make_team, make_user
@@ -125,9 +125,9 @@ def test_a_delivery_is_replayed_for_its_own_team_only(app_hook: Webhook) -> None
 
 CHANGES: dict[str, Callable[[Principal, Webhook], object]] = {
     "update": lambda who, hook: webhooks.update_hook(who, hook, paused=True),
-    "delete": hooks.delete,
-    "rotate": hooks.rotate,
-    "end": hooks.end_rotation,
+    "delete": managed_webhooks.delete,
+    "rotate": managed_webhooks.rotate,
+    "end": managed_webhooks.end_rotation,
 }
 
 
@@ -154,9 +154,9 @@ def test_no_token_changes_it_either(app_hook: Webhook, principal: Principal, cha
 def test_an_administrator_of_the_installation_changes_it(app_hook: Webhook, principal: Principal) -> None:
     assert webhooks.update_hook(principal, app_hook, paused=True).state == "paused"
     with pytest.raises(Conflict, match="keeps its secret"):
-        hooks.rotate(principal, app_hook)
+        managed_webhooks.rotate(principal, app_hook)
     assert Webhook.objects.get().secret == SECRET
-    assert "GitHub goes on sending" in hooks.delete(principal, app_hook)
+    assert "GitHub goes on sending" in managed_webhooks.delete(principal, app_hook)
     assert not Webhook.objects.exists()
 
 

@@ -13,7 +13,7 @@ from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import NotAllowed, Principal
 from opssight.audit.models import AuditEvent
 from opssight.core.errors import InvalidInput
-from repos import hooks, selectors, webhooks
+from repos import managed_webhooks, selectors, webhooks
 from repos.models import Delivery, Repository, Webhook
 from tests.factories import make_connection, make_repository, make_team, make_user
 from tests.repos.deliveries import PUSH, SECRET, github_headers, plain_body, post, post_push
@@ -66,7 +66,7 @@ def test_update(hook: Webhook, principal: Principal) -> None:
 
 
 def test_rotation_overlaps(hook: Webhook, principal: Principal) -> None:
-    new = hooks.rotate(principal, hook)
+    new = managed_webhooks.rotate(principal, hook)
     assert new != SECRET
 
     def status(secret: str) -> int:
@@ -74,7 +74,7 @@ def test_rotation_overlaps(hook: Webhook, principal: Principal) -> None:
         return int(post(hook, body, github_headers(body, secret=secret)).status_code)
 
     assert (status(SECRET), status(new)) == (202, 202)
-    hooks.end_rotation(principal, hook)
+    managed_webhooks.end_rotation(principal, hook)
     again = plain_body(by="again")
     assert post(hook, again, github_headers(again, secret=SECRET)).status_code == 401
     assert post(hook, again, github_headers(again, secret=new)).status_code == 202
@@ -84,8 +84,8 @@ def test_rotation_overlaps(hook: Webhook, principal: Principal) -> None:
 def test_delete(hook: Webhook, principal: Principal) -> None:
     post_push(hook)
     with pytest.raises(NotAllowed):
-        hooks.delete(Principal(make_user(), {hook.team_id: Role.OPERATOR}), hook)
-    assert hooks.delete(principal, hook) == ""
+        managed_webhooks.delete(Principal(make_user(), {hook.team_id: Role.OPERATOR}), hook)
+    assert managed_webhooks.delete(principal, hook) == ""
     assert not Delivery.objects.exists()
     assert Client().post(f"/hooks/{uuid.uuid4()}/").status_code == 404
 

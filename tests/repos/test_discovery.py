@@ -345,8 +345,8 @@ def test_a_rule_is_made_from_the_list_and_removed_there() -> None:
     made = client.post(
         reverse("import_rule_new", args=[connection.pk]), {"owner": "acme", "name": "Acme"}, follow=True
     )
-    assert said(made) == ["From the next look on, what fits “Acme” is brought in by itself."]
-    assert "Brought in by themselves 1 rule Acme" in words(made.content)
+    assert said(made) == ["From the next look on, what fits “Acme” is imported by itself."]
+    assert "Imported by themselves 1 rule Acme" in words(made.content)
     rule = ImportRule.objects.get()
     other, _ = signed_in()
     gone = reverse("import_rule_delete", args=[connection.pk, rule.pk])
@@ -356,9 +356,7 @@ def test_a_rule_is_made_from_the_list_and_removed_there() -> None:
     assert viewer.post(gone).status_code == 404
     bad = client.post(reverse("import_rule_new", args=[connection.pk]), {"include": "(["}, follow=True)
     assert said(bad)[0].startswith("The pattern cannot be read")
-    assert said(client.post(gone, follow=True)) == [
-        "“Acme” brings in nothing more. What it brought in stays."
-    ]
+    assert said(client.post(gone, follow=True)) == ["“Acme” imports nothing more. What it imported stays."]
     assert not ImportRule.objects.exists()
 
 

@@ -114,7 +114,7 @@ def test_five_thousand_are_paged_and_cost_as_many_queries_as_five() -> None:
     assert "1 to 100 of 5,000 repositories" in text
     text = page(client, "connection_found", connection.pk, owner="org7", include="[0-4]7$", page="2")
     assert "org7 75" in text
-    assert "Bring in all 75 that fit" in text
+    assert "Import all 75 that fit" in text
 
 
 def test_all_that_fit_are_what_was_looked_at() -> None:
@@ -125,11 +125,11 @@ def test_all_that_fit_are_what_was_looked_at() -> None:
     token = client.get(url, {"owner": "a"}).context["seen"].token
     remember(connection, remote("a/one"), remote("a/two"), remote("a/more"), remote("b/three"))
     [sentence] = said(client.post(url, {"owner": "a", "all": "1", "token": token}, follow=True))
-    assert sentence.startswith("The list has changed: 3 repositories would be brought in now.")
+    assert sentence.startswith("The list has changed: 3 repositories would be imported now.")
     assert not Repository.objects.exists()
     token = client.get(url, {"owner": "a"}).context["seen"].token
     [sentence] = said(client.post(url, {"owner": "a", "all": "1", "token": token}, follow=True))
-    assert sentence == "3 repositories brought in. Nothing starts by itself."
+    assert sentence == "3 repositories imported. Nothing starts by itself."
     assert sorted(Repository.objects.values_list("full_name", flat=True)) == ["a/more", "a/one", "a/two"]
     settle()
 
@@ -154,7 +154,7 @@ def test_filters_that_do_not_fit_are_said_and_bring_in_nothing(query: dict[str, 
     remember(connection, remote("a/one"))
     text = page(client, "connection_found", connection.pk, **query)
     assert "must be" in text or "cannot be read" in text
-    assert "Bring in" not in text.partition("Brought in")[0]
+    assert "Import" not in text.partition("Imported")[0]
     url = reverse("connection_found", args=[connection.pk])
     assert client.post(url, {**query, "all": "1"}).status_code == 302
     assert not Repository.objects.exists()

@@ -21,8 +21,8 @@ from opssight.accounts.models import AllowedHost, Membership, Role, Team, User
 from opssight.core.clock import now
 from opssight.core.errors import AuthFailure
 from repos import access, connections, inventory
-from repos.hook_standing import is_told, why_no_hooks
 from repos.models import Connection, Credential, Delivery, ProviderInstance, Repository, Webhook
+from repos.webhook_status import is_told, why_no_hooks
 from tests.factories import make_connection, make_team, make_user
 from tests.forges.github_app import GitHubWithApp
 from tests.forges.standin import Sent

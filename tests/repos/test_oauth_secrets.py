@@ -86,7 +86,7 @@ def check(
 
 
 def round_trip(instance: Instance, forge: GitHubWithOAuth) -> list[str]:
-    """Connect with the button, list, bring in, renew, and be refused in the end; the pages that were seen."""
+    """Connect with the button, list, import, renew, and be refused in the end; the pages that were seen."""
     email, password = instance.prepare()
     instance.python(_PREPARE.format(port=forge.port, url=forge.url, secret=SECRET))
     url = instance.start("web").url

@@ -135,7 +135,7 @@ def test_the_page_names_what_it_is_made_of_and_no_secret() -> None:
     assert "It is slow." in text
     assert "https://git.example.org/a.git and 1 more" in text
     assert "Password or token stored, encrypted" in text
-    assert "12 brought in" in text
+    assert "12 imported" in text
     assert "team/r11" in text
     assert "team/r1 " not in text  # the newest ten
     for name in ("connection", "connection_edit"):
@@ -296,10 +296,10 @@ def test_from_an_address_to_repositories(folder: Path) -> None:
     part = words(client.get(found, headers=HTMX).content)
     assert "2 found 2 not here yet" in part
     assert "site not here yet main not told team/docs not here yet main not told" in part
-    assert "Bring in all 2" in part
+    assert "Import all 2" in part
 
     answer = client.post(found, {"id": ["site.git"]}, follow=True)
-    assert said(answer) == ["1 repository brought in. Nothing starts by itself."]
+    assert said(answer) == ["1 repository imported. Nothing starts by itself."]
     assert "What next" in words(answer.content)
     assert "Make a copy rule" in words(answer.content)
     settle()

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from opssight.accounts.models import Team, User
 from opssight.accounts.scope import Principal
 from opssight.accounts.tokens import issue
-from repos import hooks
+from repos import managed_webhooks
 from repos.models import Webhook
 from syncs.engine import claim, runner
 from tests.factories import make_connection, make_worker
@@ -31,7 +31,7 @@ def github(
 ) -> Iterator[Connected]:
     settings.PUBLIC_URL = "http://127.0.0.1:9"  # nobody listens there
     with connected("github", tmp_path, team, principal) as made:
-        hooks.reconcile(made.connection)
+        managed_webhooks.reconcile(made.connection)
         yield made
 
 

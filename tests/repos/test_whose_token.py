@@ -9,7 +9,7 @@ import pytest
 from opssight.accounts.models import Team
 from opssight.accounts.scope import Principal
 from opssight.core.errors import Conflict, InvalidInput
-from repos import connections, health, mending, oauth
+from repos import connections, health, oauth, reconnect
 from repos.instances import instance_of
 from repos.models import Connection, ProviderInstance
 from repos.tokens import store_secret
@@ -64,7 +64,7 @@ def test_the_button_is_not_for_a_connection_with_a_way_of_its_own(
     row = make_connection(team, "github", options={"url": ""}, **own)
     with pytest.raises(Conflict, match="not a connection that the button"):
         oauth.reconnect(principal, row, instance_of("github", ""), "code", "v" * 43)
-    assert mending.mend(row, mending.button_places()).label != "Connect again"
+    assert reconnect.mend(row, reconnect.button_places()).label != "Connect again"
 
 
 @pytest.mark.usefixtures("registered")
@@ -73,7 +73,7 @@ def test_a_token_of_one_server_is_not_stored_for_another(team_of_admin: tuple[Pr
     row = make_connection(team, "github", options={"url": ""})
     with pytest.raises(Conflict, match="not a connection that the button"):
         oauth.reconnect(principal, row, instance_of("github", "https://github.example.org"), "code", "v" * 43)
-    assert mending.mend(row, mending.button_places()).label == "Connect again"
+    assert reconnect.mend(row, reconnect.button_places()).label == "Connect again"
 
 
 def test_another_way_ends_the_trust_of_the_command_line(

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from opssight.accounts.local import add_team_argument, local_principal, local_team
 from opssight.audit.actor import Actor, acting_as
 from opssight.core.command import Answer, OpsCommand, table
-from repos import hooks, selectors, sources, webhooks
+from repos import managed_webhooks, selectors, sources, webhooks
 from repos.management.commands.repo import find_repository
 from repos.management.finding import find, principal_of, secret_from
 from repos.models import Webhook
@@ -93,7 +93,7 @@ class Command(OpsCommand):
     def delete(self, **options: Any) -> Answer:
         hook = _find_hook(options)
         with acting_as(Actor.cli()):
-            stays = hooks.delete(principal_of(options), hook)
+            stays = managed_webhooks.delete(principal_of(options), hook)
         document = {"deleted": hook.pk} | ({"sentence": stays} if stays else {})
         there = f" It may still be registered at the provider. {stays}" if stays else ""
         return Answer(document, f"{hook.name} is deleted; its address answers 404 now.{there}")

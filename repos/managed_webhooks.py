@@ -30,11 +30,11 @@ from opssight.core.ids import as_uuid
 from opssight.core.words import count, join_words
 from repos import access, webhooks
 from repos.beside import ask
-from repos.hook_standing import wanted, why_no_hooks
 from repos.limits import RESERVE
 from repos.models import Connection, Repository, Webhook
 from repos.providers.forge import Forge, HookSpec, RemoteHook
 from repos.providers.registry import provider_named
+from repos.webhook_status import wanted, why_no_hooks
 
 WAIT_SECONDS: Final = 10.0  # for the provider, before somebody is told that it has not answered
 OVERLAP: Final = dt.timedelta(hours=24)  # for which the former secret counts as well

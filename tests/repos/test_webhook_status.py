@@ -6,7 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from opssight.accounts.models import Team
-from repos import hook_standing, redelivery
+from repos import redelivery, webhook_status
 from repos.models import Connection, ProviderInstance, Webhook
 from tests.factories import make_connection, make_repository
 from tests.repos.forges import STANDINS
@@ -37,7 +37,7 @@ def test_nothing_is_registered_where_nobody_could_call(
     settings.PUBLIC_URL, settings.POLL_SECONDS = public, 300
     connection = make_connection(team, provider, options={"url": url})
 
-    why = hook_standing.why_no_hooks(connection)
+    why = webhook_status.why_no_hooks(connection)
 
     assert (why == "") is registered
     assert registered or "looking every 5 min" in why
@@ -47,13 +47,13 @@ def test_a_connection_of_an_app_is_told_by_the_app(team: Team) -> None:
     app = ProviderInstance.objects.create(provider="github", client_id="x", client_secret="y")
     connection = make_connection(team, "github", installation_id="42", instance=app)
     repository = make_repository(connection)
-    assert not hook_standing.is_told(repository)
-    assert "made without a webhook" in hook_standing.standing(connection).sentence
+    assert not webhook_status.is_told(repository)
+    assert "made without a webhook" in webhook_status.standing(connection).sentence
 
     Webhook.objects.create(team=team, scheme="github", secret="x", instance=app)
 
-    assert hook_standing.is_told(repository)
-    assert "webhook of its GitHub App" in hook_standing.standing(connection).sentence
+    assert webhook_status.is_told(repository)
+    assert "webhook of its GitHub App" in webhook_status.standing(connection).sentence
 
 
 def test_who_keeps_deliveries() -> None:

@@ -11,7 +11,7 @@ from django.shortcuts import redirect
 
 from opssight.accounts.models import Role
 from opssight.core.errors import Conflict
-from repos import hooks
+from repos import managed_webhooks
 from repos.beside import Answer, ask, forget
 from repos.models import Webhook
 from repos.views.webhooks import OfWebhook, shown_once
@@ -21,16 +21,16 @@ def asked(hook: Webhook, what: str, question: Callable[[], str]) -> Answer[str]:
     """The provider's answer, as a sentence of what went wrong or ""; waited for, but not for long."""
     key = ("hook", what, hook.pk)
     forget(key)
-    return ask(key, 0.0, question, owner=hook.team_id, wait=hooks.WAIT_SECONDS)
+    return ask(key, 0.0, question, owner=hook.team_id, wait=managed_webhooks.WAIT_SECONDS)
 
 
 def mended(hook: Webhook) -> str:
-    hooks.mend(hook)
+    managed_webhooks.mend(hook)
     return ""
 
 
 def tested(hook: Webhook) -> str:
-    hooks.ask_for_test(hook)
+    managed_webhooks.ask_for_test(hook)
     return ""
 
 
@@ -80,11 +80,11 @@ class RotateSecret(_AtProvider):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         hook = self.hook
         if "end" in request.POST:
-            hooks.end_rotation(self.principal, hook)
+            managed_webhooks.end_rotation(self.principal, hook)
             messages.success(request, "Only the new secret counts now.")
             return self.back()
         try:
-            secret = hooks.rotate(self.principal, hook)
+            secret = managed_webhooks.rotate(self.principal, hook)
         except Conflict as failure:
             messages.error(request, failure.sentence)
             return self.back()
@@ -101,7 +101,7 @@ class DeleteWebhook(OfWebhook):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         hook = self.hook
-        stays = hooks.delete(self.principal, hook)
+        stays = managed_webhooks.delete(self.principal, hook)
         if stays:
             messages.warning(request, f"{hook} is deleted here and may still be at the provider. {stays}")
         elif hook.managed:

@@ -15,7 +15,7 @@ from opssight.accounts.scope import NotAllowed, Principal
 from opssight.audit.models import AuditEvent
 from opssight.core.clock import now
 from opssight.core.errors import AuthFailure, Failure, NotFound, TransientFailure
-from repos import hook_standing, hooks, inventory, redelivery, webhooks
+from repos import inventory, managed_webhooks, redelivery, webhook_status, webhooks
 from repos.models import Delivery, Webhook
 from repos.providers.registry import scheme_named
 from tests.factories import make_connection, make_repository, make_user
@@ -73,7 +73,7 @@ class KilledAt:
 
 
 def test_one_webhook_for_each_imported_repository(there: Connected) -> None:
-    done = hooks.reconcile(there.connection)
+    done = managed_webhooks.reconcile(there.connection)
 
     assert (done.registered, sorted(done.made), done.refused) == (2, ["acme/docs", "acme/site"], {})
     hook = hook_of(there)
@@ -84,7 +84,7 @@ def test_one_webhook_for_each_imported_repository(there: Connected) -> None:
     assert hook.remote_checked_at is not None
     assert AuditEvent.objects.filter(action="webhook.register").count() == 2
 
-    again = hooks.reconcile(there.connection)
+    again = managed_webhooks.reconcile(there.connection)
 
     assert (again.registered, again.made, again.mended) == (2, [], [])
     assert len(there.hooks_there()) == 1
@@ -93,7 +93,7 @@ def test_one_webhook_for_each_imported_repository(there: Connected) -> None:
 
 def test_a_push_there_arrives_here(there: Connected, live_server: LiveServer, settings: Settings) -> None:
     settings.PUBLIC_URL = live_server.url
-    hooks.reconcile(there.connection)
+    managed_webhooks.reconcile(there.connection)
     oid = there.forge.bare(there.repo()).commit({b"new.html": b"new"})
     before = there.forge.bare(there.repo()).oid("refs/heads/main~1")
     count = len(there.forge.sent)
@@ -107,11 +107,11 @@ def test_a_push_there_arrives_here(there: Connected, live_server: LiveServer, se
 
 
 def test_what_was_deleted_there_is_made_again(there: Connected) -> None:
-    hooks.reconcile(there.connection)
+    managed_webhooks.reconcile(there.connection)
     [before] = there.hooks_there()
     there.repo().hooks.clear()
 
-    done = hooks.reconcile(there.connection)
+    done = managed_webhooks.reconcile(there.connection)
 
     [after] = there.hooks_there()
     assert after.url == before.url
@@ -119,11 +119,11 @@ def test_what_was_deleted_there_is_made_again(there: Connected) -> None:
 
 
 def test_what_was_switched_off_there_is_switched_on(there: Connected) -> None:
-    hooks.reconcile(there.connection)
+    managed_webhooks.reconcile(there.connection)
     [hook] = there.hooks_there()
     hook.active = False
 
-    done = hooks.reconcile(there.connection)
+    done = managed_webhooks.reconcile(there.connection)
 
     assert (hook.active, done.switched_on, done.registered) == (True, ["acme/site"], 2)
     assert "had switched it off. It is on again." in hook_of(there).remote_sentence
@@ -131,42 +131,42 @@ def test_what_was_switched_off_there_is_switched_on(there: Connected) -> None:
 
 
 def test_another_address_or_fewer_events_are_mended_in_place(there: Connected, settings: Settings) -> None:
-    hooks.reconcile(there.connection)
+    managed_webhooks.reconcile(there.connection)
     [hook] = there.hooks_there()
     there.hooks_there("acme/docs")[0].events = []
     settings.PUBLIC_URL = "http://127.0.0.1:10"
 
-    done = hooks.reconcile(there.connection)
+    done = managed_webhooks.reconcile(there.connection)
 
     [now_there] = there.hooks_there()
     assert (now_there.id, sorted(done.mended)) == (hook.id, ["acme/docs", "acme/site"])
     assert now_there.url.startswith("http://127.0.0.1:10/hooks/")
-    assert hooks.reconcile(there.connection).mended == []
+    assert managed_webhooks.reconcile(there.connection).mended == []
 
 
 def test_a_kill_between_there_and_here_leaves_one_webhook(there: Connected) -> None:
     with pytest.raises(KeyboardInterrupt):
-        hooks.reconcile(there.connection, KilledAt("hook-made"))
+        managed_webhooks.reconcile(there.connection, KilledAt("hook-made"))
     assert Webhook.objects.filter(remote_id="").count() == 1
     assert sum(len(there.hooks_there(name)) for name in ("acme/site", "acme/docs")) == 1
 
-    hooks.reconcile(there.connection)
+    managed_webhooks.reconcile(there.connection)
 
     assert [len(there.hooks_there(name)) for name in ("acme/site", "acme/docs")] == [1, 1]
     assert Webhook.objects.filter(remote_state=Remote.OK).count() == 2
 
 
 def test_a_new_secret_is_told_and_the_former_one_ends_after_a_day(there: Connected) -> None:
-    hooks.reconcile(there.connection)
+    managed_webhooks.reconcile(there.connection)
     hook = hook_of(there)
     former = hook.secret
 
-    hooks.rotate(there.principal, hook)
-    assert hooks.is_untold(hook)
-    hooks.mend(hook)
+    managed_webhooks.rotate(there.principal, hook)
+    assert managed_webhooks.is_untold(hook)
+    managed_webhooks.mend(hook)
 
     hook = hook_of(there)
-    assert (hook.previous_secret, hooks.is_untold(hook)) == (former, False)
+    assert (hook.previous_secret, managed_webhooks.is_untold(hook)) == (former, False)
     [registered] = there.hooks_there()
     headers = there.forge.signed(registered, "push", b"{}")
     scheme = scheme_named(hook.scheme)
@@ -174,38 +174,38 @@ def test_a_new_secret_is_told_and_the_former_one_ends_after_a_day(there: Connect
     assert scheme.verify(lower, b"{}", [hook.secret])
     assert not scheme.verify(lower, b"{}", [former])
 
-    hooks.reconcile(there.connection)
+    managed_webhooks.reconcile(there.connection)
     assert hook_of(there).previous_secret == former
     Webhook.objects.filter(pk=hook.pk).update(rotated_at=now() - dt.timedelta(hours=25))
-    hooks.reconcile(there.connection)
+    managed_webhooks.reconcile(there.connection)
     assert hook_of(there).previous_secret == ""
 
 
 def test_the_webhook_of_an_ignored_repository_is_taken_away(there: Connected) -> None:
-    hooks.reconcile(there.connection)
+    managed_webhooks.reconcile(there.connection)
     inventory.set_ignored(there.principal, there.row(), ignored=True)
 
-    done = hooks.reconcile(there.connection)
+    done = managed_webhooks.reconcile(there.connection)
 
     assert (there.hooks_there(), done.removed, done.wanted) == ([], ["acme/site"], 1)
     assert hook_of(there).remote_id == ""
     inventory.set_ignored(there.principal, there.row(), ignored=False)
-    assert hooks.reconcile(there.connection).made == ["acme/site"]
+    assert managed_webhooks.reconcile(there.connection).made == ["acme/site"]
 
 
 def test_deleting_takes_it_away_there(there: Connected, beside: None) -> None:
-    hooks.reconcile(there.connection)
+    managed_webhooks.reconcile(there.connection)
     operator = Principal(make_user(), {there.connection.team_id: Role.OPERATOR})
     with pytest.raises(NotAllowed):
-        hooks.delete(operator, hook_of(there))
+        managed_webhooks.delete(operator, hook_of(there))
     assert len(there.hooks_there()) == 1, "the role is looked at before the provider is asked"
 
-    assert hooks.delete(there.principal, hook_of(there)) == ""
+    assert managed_webhooks.delete(there.principal, hook_of(there)) == ""
     assert there.hooks_there() == []
 
     for token in there.forge.tokens.values():
         token.revoked = True
-    assert "token" in hooks.delete(there.principal, hook_of(there, "acme/docs"))
+    assert "token" in managed_webhooks.delete(there.principal, hook_of(there, "acme/docs"))
     assert not Webhook.objects.exists()
 
 
@@ -215,7 +215,7 @@ def test_deleting_takes_it_away_there(there: Connected, beside: None) -> None:
 def test_a_refusal_is_noted_and_the_others_go_on(github: Connected) -> None:
     github.repo("acme/docs").more["refuses"] = "Resource not accessible by personal access token"
 
-    done = hooks.reconcile(github.connection)
+    done = managed_webhooks.reconcile(github.connection)
 
     assert (done.registered, done.made) == (1, ["acme/site"])
     [(sentence, names)] = done.refused.items()
@@ -223,13 +223,13 @@ def test_a_refusal_is_noted_and_the_others_go_on(github: Connected) -> None:
     assert sentence in done.sentence
     hook = hook_of(github, "acme/docs")
     assert (hook.remote_state, hook.remote_sentence) == (Remote.REFUSED, sentence)
-    stands = hook_standing.standing(github.connection)
+    stands = webhook_status.standing(github.connection)
     assert (stands.registered, stands.wanted) == (1, 2)
     assert stands.trouble == f"1 repository: {sentence}"
 
     del github.repo("acme/docs").more["refuses"]
-    assert hooks.reconcile(github.connection).made == ["acme/docs"]
-    assert hook_standing.standing(github.connection).trouble == ""
+    assert managed_webhooks.reconcile(github.connection).made == ["acme/docs"]
+    assert webhook_status.standing(github.connection).trouble == ""
 
 
 def test_one_refusal_is_said_once_and_not_asked_for_ever(github: Connected) -> None:
@@ -241,7 +241,7 @@ def test_one_refusal_is_said_once_and_not_asked_for_ever(github: Connected) -> N
         github.repo(name).more["refuses"] = "no"
     asked = len(github.forge.asked)
 
-    done = hooks.reconcile(github.connection)
+    done = managed_webhooks.reconcile(github.connection)
 
     [(_, names)] = done.refused.items()
     assert len(names) == 32
@@ -251,7 +251,7 @@ def test_one_refusal_is_said_once_and_not_asked_for_ever(github: Connected) -> N
 
 def test_somebody_who_may_not_see_webhooks_is_told_so(github: Connected) -> None:
     github.forge.next_replies = [error(404, "Not Found")]
-    done = hooks.reconcile(github.connection)
+    done = managed_webhooks.reconcile(github.connection)
     [sentence] = done.refused
     assert "may the token administer it?" in sentence
 
@@ -260,7 +260,7 @@ def test_a_token_that_is_refused_ends_it(github: Connected) -> None:
     for token in github.forge.tokens.values():
         token.revoked = True
     with pytest.raises(AuthFailure):
-        hooks.reconcile(github.connection)
+        managed_webhooks.reconcile(github.connection)
 
 
 def test_a_server_in_trouble_is_left_alone_after_three(github: Connected) -> None:
@@ -271,7 +271,7 @@ def test_a_server_in_trouble_is_left_alone_after_three(github: Connected) -> Non
     github.forge.next_replies = [Reply(502, raw=b"Bad gateway")] * 50
 
     with pytest.raises(TransientFailure):
-        hooks.reconcile(github.connection)
+        managed_webhooks.reconcile(github.connection)
 
     github.forge.next_replies = []
     assert len({one.path for one in github.forge.asked[asked:]}) == 3
@@ -279,7 +279,7 @@ def test_a_server_in_trouble_is_left_alone_after_three(github: Connected) -> Non
 
 
 def test_leftovers_of_this_installation_go_and_those_of_others_stay(github: Connected, team: Team) -> None:
-    hooks.reconcile(github.connection)
+    managed_webhooks.reconcile(github.connection)
     other = make_connection(team, "github", options=github.connection.options)
     elsewhere = Webhook.objects.create(team=team, scheme="github", secret="x", connection=other, managed=True)
     repo, [ours] = github.repo(), github.hooks_there()
@@ -291,7 +291,7 @@ def test_leftovers_of_this_installation_go_and_those_of_others_stay(github: Conn
     for id, url in (kept | gone).items():
         repo.hooks[id] = type(ours)(id, url, "s", list(ours.events))
 
-    hooks.reconcile(github.connection)
+    managed_webhooks.reconcile(github.connection)
 
     assert {hook.id for hook in github.hooks_there()} == {ours.id, *kept}
 
@@ -299,46 +299,46 @@ def test_leftovers_of_this_installation_go_and_those_of_others_stay(github: Conn
 def test_what_a_person_entered_and_was_heard_is_not_doubled(github: Connected, team: Team) -> None:
     row = github.row()
     entered = Webhook.objects.create(team=team, scheme="github", secret="x", repository=row)
-    assert hook_standing.wanted(github.connection).count() == 2
+    assert webhook_status.wanted(github.connection).count() == 2
     Webhook.objects.filter(pk=entered.pk).update(last_delivery_at=now())
 
-    assert hooks.reconcile(github.connection).made == ["acme/docs"]
+    assert managed_webhooks.reconcile(github.connection).made == ["acme/docs"]
 
 
 def test_archived_repositories_get_none(github: Connected) -> None:
     github.connection.repositories.filter(full_name="acme/docs").update(archived=True)
-    assert hooks.reconcile(github.connection).made == ["acme/site"]
+    assert managed_webhooks.reconcile(github.connection).made == ["acme/site"]
 
 
 def test_a_secret_that_could_not_be_told_is_told_at_the_next_check(github: Connected) -> None:
-    hooks.reconcile(github.connection)
+    managed_webhooks.reconcile(github.connection)
     hook = hook_of(github)
     used = hook.secret
-    hooks.rotate(github.principal, hook)
+    managed_webhooks.rotate(github.principal, hook)
     github.forge.next_replies = [error(403, "Resource not accessible")]
     with pytest.raises(Failure):
-        hooks.mend(hook)
-    hooks.rotate(github.principal, hook_of(github))
+        managed_webhooks.mend(hook)
+    managed_webhooks.rotate(github.principal, hook_of(github))
 
     hook = hook_of(github)
-    assert (hook.previous_secret, hooks.is_untold(hook)) == (
+    assert (hook.previous_secret, managed_webhooks.is_untold(hook)) == (
         used,
         True,
     )
-    hooks.reconcile(github.connection)
+    managed_webhooks.reconcile(github.connection)
     assert github.hooks_there()[0].secret == hook.secret
-    assert not hooks.is_untold(hook_of(github))
+    assert not managed_webhooks.is_untold(hook_of(github))
 
 
 def test_the_provider_is_asked_for_a_test(github: Connected) -> None:
-    hooks.reconcile(github.connection)
+    managed_webhooks.reconcile(github.connection)
     count = len(github.forge.sent)
-    hooks.ask_for_test(hook_of(github))
+    managed_webhooks.ask_for_test(hook_of(github))
     github.forge.wait_until_sent(count + 1)
     assert github.forge.sent[-1].event == "push"
     Webhook.objects.update(remote_id="")
     with pytest.raises(NotFound):
-        hooks.ask_for_test(hook_of(github))
+        managed_webhooks.ask_for_test(hook_of(github))
 
 
 # --- who tells ---------------------------------------------------------------------------------------------
@@ -346,22 +346,22 @@ def test_the_provider_is_asked_for_a_test(github: Connected) -> None:
 
 def test_no_public_address_asks_nobody(github: Connected, settings: Settings) -> None:
     github.connection.options = {"url": ""}
-    done = hooks.reconcile(github.connection)
+    done = managed_webhooks.reconcile(github.connection)
     assert "cannot reach http://127.0.0.1:9" in done.sentence
-    assert hook_standing.standing(github.connection).sentence == done.sentence
+    assert webhook_status.standing(github.connection).sentence == done.sentence
     assert Webhook.objects.count() == 0
 
 
 def test_who_tells_of_pushes(github: Connected, team: Team) -> None:
     row = github.row()
-    assert not hook_standing.is_told(row)
-    hooks.reconcile(github.connection)
-    assert hook_standing.is_told(row)
+    assert not webhook_status.is_told(row)
+    managed_webhooks.reconcile(github.connection)
+    assert webhook_status.is_told(row)
     for state in (Remote.REFUSED, Remote.DISABLED):
         Webhook.objects.update(remote_state=state)
-        assert not hook_standing.is_told(row)
+        assert not webhook_status.is_told(row)
     Webhook.objects.create(team=team, scheme="github", secret="x", connection=github.connection)
-    assert hook_standing.is_told(row)
+    assert webhook_status.is_told(row)
 
 
 # --- missed deliveries --------------------------------------------------------------------------------------
@@ -370,11 +370,11 @@ def test_who_tells_of_pushes(github: Connected, team: Team) -> None:
 def test_what_failed_while_we_were_away_comes_again(
     github: Connected, live_server: LiveServer, settings: Settings
 ) -> None:
-    hooks.reconcile(github.connection)  # at an address where nobody listens
+    managed_webhooks.reconcile(github.connection)  # at an address where nobody listens
     commit(github, "one")
     github.forge.wait_until_sent(2 + 1)
     settings.PUBLIC_URL = live_server.url
-    hooks.reconcile(github.connection)
+    managed_webhooks.reconcile(github.connection)
     count = len(github.forge.sent)
 
     found = redelivery.fetch(github.connection)
@@ -390,7 +390,7 @@ def test_what_is_here_already_is_not_asked_for(
     github: Connected, live_server: LiveServer, settings: Settings
 ) -> None:
     settings.PUBLIC_URL = live_server.url
-    hooks.reconcile(github.connection)
+    managed_webhooks.reconcile(github.connection)
     commit(github, "one")
     github.forge.wait_until_sent(2 + 1)
     github.forge.sent[-1].status = 504  # it was stored, and the answer came too late
@@ -400,7 +400,7 @@ def test_what_is_here_already_is_not_asked_for(
 
 
 def test_a_webhook_that_vanished_is_passed_over(github: Connected) -> None:
-    hooks.reconcile(github.connection)
+    managed_webhooks.reconcile(github.connection)
     github.repo().hooks.clear()
     assert redelivery.fetch(github.connection).webhooks == 2
 
