@@ -14,7 +14,6 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from opssight.audit import triggers
-from repos import spending
 from tests.instance import Instance
 from tests.postgres import Postgres
 
@@ -111,7 +110,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 @pytest.fixture(autouse=True)
 def _nothing_spent_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests counted in memory by one test are no work for the next one."""
-    monkeypatch.setattr(spending, "_counted", {})
+    monkeypatch.setattr("repos.spending._counted", {})
 
 
 @pytest.fixture(scope="session")
