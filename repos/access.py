@@ -81,6 +81,11 @@ def policy() -> Policy:
     return Policy([AllowedTarget(pattern, cidr, _ports(ports)) for pattern, cidr, ports in rows])
 
 
+def anywhere() -> Policy:
+    """Every host: for what the person at the keyboard asks for."""
+    return Policy(_ANYWHERE)
+
+
 def provider_for(
     kind: str,
     options: Mapping[str, Any],
@@ -94,7 +99,7 @@ def provider_for(
     network: Network | None = None,
 ) -> Provider:
     """A provider from plain values. InvalidInput names the fields that do not fit."""
-    allowed = Policy(_ANYWHERE) if trusted else policy()
+    allowed = anywhere() if trusted else policy()
     way = network or network_at(kind, str(options.get("url") or ""))
     http = partial(_http, allowed=allowed, way=way)
     wire = Wire(http, tokens, etags or NoEtags(), limiter or NoLimiter())
@@ -110,6 +115,18 @@ def client_of(connection: Connection, trusted: bool = False, reserve: float = 0.
     """
     refuse_in_transaction()
     return _provider_of(connection, trusted, reserve)
+
+
+def last_client_of(connection: Connection) -> Provider:
+    """For a connection that is about to be deleted: nothing is written down, and no token is renewed."""
+    secrets = {row.purpose: row.secret for row in connection.credentials.all() if row.purpose != REFRESH}
+    return provider_for(
+        connection.provider,
+        connection.options,
+        secrets,
+        trusted=connection.local,
+        network=network_of(connection),
+    )
 
 
 def oauth_of(instance: Instance) -> OAuthClient:
@@ -167,16 +184,29 @@ def remote_typed(text: str, label: str) -> Remote:
         return Remote.from_url(text, label=label)
     if os.path.isdir(text):
         return Remote.from_url(os.path.abspath(text), label=label)
-    name, colon, full_name = text.partition(":")
-    if colon and not full_name.startswith(":") and (connection := _typed_connection(name)):
-        repository = connection.repositories.filter(full_name=full_name).first()
-        if repository is None:
-            raise InvalidInput(
-                f"{name} has no repository {full_name!r} in the inventory. "
-                "opssight repo list shows what there is."
-            )
+    if repository := repository_typed(text):
         return replace(remote_of(repository), label=label)
     return Remote.from_url(text, label=label)
+
+
+def repository_typed(text: str) -> Repository | None:
+    """The repository of the inventory that `CONNECTION:owner/name` stands for; None for URLs and folders.
+
+    InvalidInput where the connection is known and has no such repository.
+    """
+    name, colon, full_name = text.partition(":")
+    if "://" in text or os.path.isdir(text) or not colon or full_name.startswith(":"):
+        return None
+    connection = _typed_connection(name)
+    if connection is None:
+        return None
+    repository: Repository | None = connection.repositories.filter(full_name=full_name).first()
+    if repository is None:
+        raise InvalidInput(
+            f"{name} has no repository {full_name!r} in the inventory. "
+            "opssight repo list shows what there is."
+        )
+    return repository
 
 
 def _typed_connection(name: str) -> Connection | None:

@@ -17,7 +17,7 @@ from opssight.audit.record import record
 from opssight.core.deadline import ending_within
 from opssight.core.errors import Conflict, Failure, InvalidInput, NotFound
 from opssight.core.words import count, join_words
-from repos import access, connectivity, health
+from repos import access, connectivity, health, managed_webhooks
 from repos.connectivity import Step
 from repos.models import Connection
 from repos.network import Network, checked, shown
@@ -182,7 +182,7 @@ def test_connection(connection: Connection) -> Tested:
     except Failure as failure:
         access.note_failure(connection, failure, whole=True)
         return _stopped(None, failure, [Step(connectivity.IDENTITY, "failed", failure.sentence)])
-    steps = [Step(connectivity.IDENTITY, "ok", f"We are {identity.account}.")]
+    steps = [Step(connectivity.IDENTITY, "ok", f"It works as {identity.account}.")]
     try:
         found, everything = _listed(client)
     except Failure as failure:
@@ -270,10 +270,11 @@ def what_hangs_on(connection: Connection) -> list[str]:
     return [*found, count(webhooks, "webhook")] if webhooks else found
 
 
-def delete_connection(principal: Principal, connection: Connection, *, with_everything: bool = False) -> None:
+def delete_connection(principal: Principal, connection: Connection, *, with_everything: bool = False) -> int:
     """Delete a connection and its secrets. Conflict when something hangs on it, unless that may go too.
 
-    What a job still works with never goes: the job must be changed first.
+    What a job still works with never goes: the job must be changed first. Webhooks that we registered are
+    taken away at the provider; answers how many of them could not be, in the time there is.
     """
     principal.require(Role.ADMIN, connection.team_id)
     hanging = what_hangs_on(connection)
@@ -281,6 +282,7 @@ def delete_connection(principal: Principal, connection: Connection, *, with_ever
         raise Conflict(
             f"{join_words(hanging)} would be deleted with {connection.name}. Confirm that they may go."
         )
+    take_away = managed_webhooks.farewell(connection)
     try:
         with transaction.atomic():
             record(
@@ -296,6 +298,15 @@ def delete_connection(principal: Principal, connection: Connection, *, with_ever
         raise Conflict(
             f"{users} still work with repositories of {connection.name}. Change or delete those jobs first."
         ) from None
+    return take_away()
+
+
+def what_stays(number: int) -> str:
+    """A sentence about webhooks that stay at the server of a deleted connection; "" when none does."""
+    if not number:
+        return ""
+    them = "One webhook stays" if number == 1 else f"{number} webhooks stay"
+    return f" {them} at the server and could not be removed now: remove what points to this address there."
 
 
 def _refuse_new_server(

@@ -14,7 +14,7 @@ from opssight.web.formats import format_ago
 from repos import access
 from repos.git.fetching import look
 from repos.git.types import RemoteRefs
-from repos.limits import DatabaseLimiter
+from repos.limits import DatabaseLimiter, label_of
 from repos.models import Connection, Repository, Webhook
 from repos.providers.base import Provider
 from repos.providers.forge import Forge
@@ -109,9 +109,9 @@ def limits_step(connection: Connection, client: Provider) -> Step:
 
 
 def read_limits(connection: Connection, client: Forge) -> list[str]:
-    """Ask what is left and remember it; in words such as "4,987 of 5,000 (core)". Raises a `Failure`."""
+    """Ask what is left and remember it; in words such as "4,987 of 5,000 (REST API)". Raises a `Failure`."""
     limiter = DatabaseLimiter(connection)
     found = client.budgets()
     for budget in found:
         limiter.told(budget)
-    return [f"{one.remaining:,} of {one.limit:,} ({one.resource})" for one in found]
+    return [f"{one.remaining:,} of {one.limit:,} ({label_of(one.resource)})" for one in found]

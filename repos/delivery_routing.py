@@ -20,6 +20,7 @@ from repos.providers.types import InstallationNews, Parsed, PipelineNews, PullNe
 
 _MOST_REPOSITORIES = 50  # of one name, in several connections of the team
 _MOST_CONNECTIONS = 20
+_SHOWN_NAME, _SHOWN_REF = 60, 120  # characters of a sentence
 _MOST_APPEARED = 200  # in one delivery; a refresh of the inventory finds more
 _NEW = ("created", "transferred")
 
@@ -58,6 +59,21 @@ _NAMES = {
 }
 
 
+def told_of(parsed: Parsed) -> str:
+    """What moved, to which commit and by whom, in one sentence; "" for a delivery that is about no push."""
+    push = next(iter(parsed.pushes), None)
+    if push is None or not push.ref:
+        return ""
+    by = f" by {push.by[:_SHOWN_NAME]}" if push.by else ""
+    if len(parsed.pushes) > 1:
+        return f"{len(parsed.pushes)} branches and tags were pushed{by}."
+    name = push.ref.removeprefix("refs/heads/").removeprefix("refs/tags/")[:_SHOWN_REF]
+    if push.after and not push.after.strip("0"):
+        return f"{name} was deleted{by}."
+    at = f" and is at {push.after[:7]} now" if push.after else ""
+    return f"{name} was pushed{by}{at}."
+
+
 def heard_of(hook: Webhook, parsed: Parsed) -> Heard:
     """Whom the delivery is about. At most three queries."""
     heard = _bound(hook, parsed) if hook.repository_id else _named(hook, parsed)
@@ -81,8 +97,14 @@ def _of_app(hook: Webhook, parsed: Parsed, heard: Heard) -> Heard:
     team_id = next(iter(_installed(hook, parsed).values()), None)
     if team_id is not None:
         return replace(heard, team_id=team_id)
-    sentence = "No connection here was made from this installation of the app."
-    return replace(heard, wanted=False, sentence=sentence)
+    return replace(heard, wanted=False, sentence=_of_no_connection(parsed))
+
+
+def _of_no_connection(parsed: Parsed) -> str:
+    """What is new at GitHub comes before anybody could connect it here; else nobody has."""
+    if any(isinstance(news, InstallationNews) and news.what == "added" for news in parsed.news):
+        return "The app was installed. This came before it was connected here, so there was nothing to do."
+    return "No connection here was made from this installation of the app."
 
 
 def _bound(hook: Webhook, parsed: Parsed) -> Heard:

@@ -53,8 +53,8 @@ def recognise(text: str) -> Recognised:
     if re.match(r"(?:https?|ssh)://", pasted) or _SCP.fullmatch(pasted):
         return _recognised_host(re.sub(r"^(https?://)[^/@]*@", r"\1", pasted))
     return Recognised(
-        sentence="This is neither a token, nor a folder of this machine (such as /srv/git), nor an "
-        "address of a repository (such as https://git.example.org/team/site.git)."
+        sentence="If it is a token, choose its forge below. Else enter a folder of this machine (such as "
+        "/srv/git) or the address of a repository (such as https://git.example.org/team/site.git)."
     )
 
 

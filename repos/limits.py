@@ -17,6 +17,8 @@ from repos.models import Connection, RateBudget
 from repos.providers.wire import Budget
 from repos.spending import Spent
 
+DEFAULT = "core"  # what a dialect calls the limit that all paths count against
+_LABELS = {DEFAULT: "REST API", "graphql": "GraphQL", "search": "Search"}
 RESERVE = 0.1  # of each limit, not used by runs
 _TELL_SECONDS = 5.0  # how often a budget that shrinks is written down
 
@@ -98,6 +100,11 @@ def waits_until(connection: Connection) -> dt.datetime | None:
     return latest
 
 
+def label_of(resource: str) -> str:
+    """What people call the limit that a provider names so."""
+    return _LABELS.get(resource, resource)
+
+
 @dataclass(frozen=True)
 class Limit:
     """One limit of a connection as it is known now, and who spent requests on it within 24 hours.
@@ -114,6 +121,13 @@ class Limit:
     paused_until: dt.datetime | None = None
     told_at: dt.datetime | None = None
     spent: Sequence[Spent] = ()
+
+    @property
+    def label(self) -> str:
+        """What people call it; "" where the server told of no limit and there is nothing to tell apart."""
+        if self.limit is None and self.resource == DEFAULT:
+            return ""
+        return label_of(self.resource)
 
     @property
     def spare(self) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets as random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from django.db import transaction
@@ -17,6 +18,7 @@ from django.db import transaction
 from opssight.accounts.scope import Principal
 from opssight.audit.record import record
 from opssight.core.clock import now
+from opssight.core.deadline import ending_within, is_over
 from opssight.core.errors import (
     AuthFailure,
     Conflict,
@@ -32,6 +34,7 @@ from repos import access, webhooks
 from repos.beside import ask
 from repos.limits import RESERVE
 from repos.models import Connection, Repository, Webhook
+from repos.providers.base import Provider
 from repos.providers.forge import Forge, HookSpec, RemoteHook
 from repos.providers.registry import provider_named
 from repos.webhook_status import wanted, why_no_hooks
@@ -305,6 +308,38 @@ def delete(principal: Principal, hook: Webhook) -> str:
         record("webhook.delete", team_id=hook.team_id, target=webhooks.target_of(hook))
         Webhook.objects.filter(pk=hook.pk).delete()
     return stays
+
+
+def farewell(connection: Connection) -> Callable[[], int]:
+    """For a connection that is about to be deleted: call what this answers afterwards, and it takes away the
+    webhooks that were registered, for at most `WAIT_SECONDS`. Answers how many stay at the provider.
+    """
+    rows = Webhook.objects.filter(connection=connection, managed=True, repository__isnull=False)
+    there = list(rows.exclude(remote_id="").values_list("repository__external_id", "remote_id"))
+    if not there:
+        return lambda: 0
+    try:
+        client = access.last_client_of(connection)
+    except Failure:
+        return lambda: len(there)
+    return partial(_take_all_away, client, there)
+
+
+def _take_all_away(client: Provider, there: Sequence[tuple[str, str]]) -> int:
+    assert isinstance(client, Forge)  # noqa: S101 - only a forge has webhooks of its own
+    stay, trouble = 0, 0
+    with ending_within(WAIT_SECONDS):
+        for external_id, remote_id in there:
+            try:
+                if trouble < _PATIENCE and not is_over():
+                    client.delete_hook(external_id, remote_id)
+                    continue
+            except NotFound:
+                continue
+            except Failure:
+                trouble += 1
+            stay += 1
+    return stay
 
 
 def _remove_there(hook: Webhook) -> str:

@@ -27,7 +27,7 @@ from opssight.core.env_kinds import Rate
 from opssight.core.errors import Conflict, NotFound
 from opssight.core.words import join_words
 from repos import sources
-from repos.delivery_routing import Heard, events_of, heard_of, names_of
+from repos.delivery_routing import Heard, events_of, heard_of, names_of, told_of
 from repos.events import publish
 from repos.models import Delivery, DeliveryBody, Webhook
 from repos.providers.errors import Unreadable
@@ -133,8 +133,16 @@ def body_of(delivery: Delivery) -> bytes:
     """The raw body as it came. NotFound when it was never stored or is pruned."""
     stored = DeliveryBody.objects.filter(pk=delivery.pk).first()
     if stored is None:
+        if _is_of_nobody(delivery):
+            raise NotFound("Bodies of deliveries that concern no team are not kept.")
         raise NotFound("The body of this delivery is not kept (any more). Ask the sender to deliver again.")
     return zlib.decompress(bytes(stored.body))
+
+
+def _is_of_nobody(delivery: Delivery) -> bool:
+    """Whether it came to a GitHub App, and from no installation that a team connected."""
+    unread = delivery.verdict == Verdict.UNREADABLE
+    return bool(delivery.webhook.instance_id) and (unread or delivery.delivery_key.startswith(f"{_NOBODY}:"))
 
 
 def _judged(hook: Webhook, headers: Headers, body: bytes, parsed: Parsed) -> Delivery:
@@ -180,7 +188,7 @@ def _store_and_act(
     delivery.repository_id = heard.repository_id
     delivery.team_id = heard.team_id or hook.team_id
     if delivery.verdict == Verdict.ACCEPTED:
-        delivery.sentence = heard.sentence
+        delivery.sentence = heard.sentence or told_of(parsed)
         delivery.verdict = Verdict.ACCEPTED if heard.wanted else Verdict.IGNORED
     packed = zlib.compress(body)
     with transaction.atomic():

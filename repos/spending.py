@@ -116,6 +116,10 @@ class Spent:
     requests: int
     unchanged: int
 
+    @property
+    def label(self) -> str:
+        return "checks" if self.spender == "watch" else self.spender
+
 
 def spent(connection: Connection) -> dict[str, list[Spent]]:
     """By resource, the one that spent most first. The first hour of the window counts as a whole."""

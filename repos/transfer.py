@@ -130,17 +130,20 @@ def _webhooks(connection: Connection) -> QuerySet[Webhook]:
 
 def _refuse_uses(connection: Connection, uses: Sequence[Use], *, share_back: bool) -> None:
     """Raise Conflict for jobs that could not go on."""
-    lost = [use.job for use in uses if use.writes or not share_back]
-    if not lost:
-        return
-    more = [f"{len(lost) - _NAMED} more"] if len(lost) > _NAMED else []
-    names = join_words([*lost[:_NAMED], *more])
-    if share_back:
+    writing = [use.job for use in uses if use.writes]
+    if writing:
         raise Conflict(
-            f"{names} of {connection.team.name} writes to repositories of {connection.name}, which only jobs "
-            "of its own team may do. Delete or change that first."
+            f"{_named(writing)} of {connection.team.name} writes to repositories of {connection.name}, which "
+            "only jobs of its own team may do. Delete or change that first."
         )
-    raise Conflict(
-        f"{names} of {connection.team.name} works with repositories of {connection.name}. Share it with "
-        f"{connection.team.name} for reading, or delete or change that first."
-    )
+    if uses and not share_back:
+        raise Conflict(
+            f"{_named([use.job for use in uses])} of {connection.team.name} works with repositories of "
+            f"{connection.name}. Share it with {connection.team.name} for reading, or delete or change that "
+            "first."
+        )
+
+
+def _named(jobs: Sequence[str]) -> str:
+    more = [f"{len(jobs) - _NAMED} more"] if len(jobs) > _NAMED else []
+    return join_words([*jobs[:_NAMED], *more])

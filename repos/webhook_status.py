@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from opssight.core.words import count, seconds
 from repos.models import Connection, Repository, Webhook
 from repos.providers.forge import Forge
+from repos.providers.github.provider import GitHubProvider
 from repos.providers.registry import provider_named
 from repos.providers.types import Capability
 
@@ -42,6 +43,15 @@ def only_here() -> bool:
     return place_of(str(settings.PUBLIC_URL)) != "everywhere"
 
 
+def is_out_of_reach(hook: Webhook) -> bool:
+    """Whether the sender of a webhook, from which nothing came yet, may not reach the public address."""
+    if hook.last_delivery_at is not None or (hook.managed and hook.connection_id):
+        return False
+    if hook.instance is None:
+        return only_here()  # a person entered it somewhere
+    return not _is_called_from(GitHubProvider.site_of(hook.instance.url), GitHubProvider.public)
+
+
 def can_have_hooks(connection: Connection) -> bool:
     """Whether the provider lets webhooks be registered at all."""
     return Capability.HOOKS in provider_named(connection.provider).capabilities
@@ -67,17 +77,33 @@ def why_no_hooks(connection: Connection) -> str:
 
 def _app_tells(connection: Connection) -> bool:
     """Whether the GitHub App of an installation has a webhook."""
+    return _hook_of_app(connection) is not None
+
+
+def _hook_of_app(connection: Connection) -> Webhook | None:
+    """The active webhook of the GitHub App that the connection is an installation of."""
+    if not connection.installation_id:
+        return None
     active = Webhook.objects.filter(state=Webhook.State.ACTIVE, instance__isnull=False)
-    return active.filter(instance_id=connection.instance_id).exists()
+    return active.filter(instance_id=connection.instance_id).first()
+
+
+def _is_being_checked(connection: Connection) -> bool:
+    """Whether the run that checks it waits or works: asked by relation, because runs stand above us."""
+    rows = Connection.objects.filter(pk=connection.pk)
+    return rows.filter(watch__job__runs__state__in=("queued", "running")).exists()
 
 
 def _reaches(provider: type[Forge], connection: Connection) -> bool:
     """An address of this machine is good for a forge on it, one of this network for a self-hosted forge."""
-    there = provider.site_of(str(connection.options.get("url") or ""))
+    return _is_called_from(provider.site_of(str(connection.options.get("url") or "")), provider.public)
+
+
+def _is_called_from(there: str, public: str) -> bool:
     here = place_of(str(settings.PUBLIC_URL))
     if here == "this machine":
         return place_of(there) == "this machine"
-    return here == "everywhere" or there != provider.public
+    return here == "everywhere" or there != public
 
 
 def _how_often() -> str:
@@ -111,7 +137,8 @@ def is_told(repository: Repository) -> bool:
 class Standing:
     """How the webhooks of a connection stand.
 
-    `trouble` says what is wrong with some of them, `why_not` why none are registered.
+    `trouble` says what is wrong with some of them, `why_not` why none are registered. `of_app` is the
+    webhook that tells instead. `pending`: the run that registers them and reads heads waits or works.
     """
 
     wanted: int = 0
@@ -119,6 +146,13 @@ class Standing:
     checked_at: dt.datetime | None = None
     trouble: str = ""
     why_not: str = ""
+    of_app: Webhook | None = None
+    pending: bool = False
+
+    @property
+    def by_themselves(self) -> bool:
+        """Whether pushes are heard without anybody adding a webhook."""
+        return self.of_app is not None or not self.why_not
 
     @property
     def sentence(self) -> str:
@@ -130,9 +164,10 @@ class Standing:
 
 
 def standing(connection: Connection) -> Standing:
-    """Two queries, however many repositories there are."""
+    """Three queries, however many repositories there are."""
     if why_not := why_no_hooks(connection):
-        return Standing(why_not=why_not)
+        pending = _is_being_checked(connection)
+        return Standing(why_not=why_not, of_app=_hook_of_app(connection), pending=pending)
     rows = list(
         Webhook.objects.filter(managed=True, repository__in=wanted(connection)).values_list(
             "remote_state", "remote_sentence", "remote_checked_at"
@@ -148,4 +183,5 @@ def standing(connection: Connection) -> Standing:
         registered=sum(state == Remote.OK for state, _, _ in rows),
         checked_at=max((at for _, _, at in rows if at), default=None),
         trouble=trouble,
+        pending=_is_being_checked(connection),
     )

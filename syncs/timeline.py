@@ -135,10 +135,11 @@ def _chain(story: _Story) -> Chain:
 def _cause_of(delivery: Delivery, runs: Sequence[Run]) -> Entry:
     said = runs[0].because if runs and runs[0].because else f"a {delivery.event or 'delivery'}"
     waits = "" if runs else "No job waits for it."
+    heard = "replayed" if delivery.replay_of_id else "heard by webhook"
     return Entry(
         at=delivery.received_at,
         text=format_html("<b>{}</b>", _sentence_case(said)),
-        note=delivery.sentence or waits or ("replayed" if delivery.replay_of_id else "heard by webhook"),
+        note=" ".join(filter(None, [delivery.sentence, waits])) or heard,
         icon="branch",
         link=Action(f"delivery {delivery.pk.hex[-4:]}", reverse("delivery", args=[delivery.pk])),
     )

@@ -31,6 +31,8 @@ CRITICAL = (
     "repos/sources.py",
     "syncs/copy/matching.py",
     "syncs/copy/plan.py",
+    "syncs/copy/planned.py",
+    "syncs/copy/wanted.py",
     "syncs/engine/claim.py",
     "syncs/engine/retry.py",
 )

@@ -6,6 +6,7 @@ secret one may instead be given as `OPSSIGHT_X_FILE`, the path of a file that ho
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import ipaddress
 import os
@@ -22,6 +23,7 @@ from opssight.core.errors import InvalidInput
 T = TypeVar("T")
 
 _ROOT = Path(__file__).resolve().parents[2]
+ADDRESS_FILE = "address"  # in OPSSIGHT_DATA
 # Read by the tests (their database, real servers of the opt-in suites), never by the product.
 _FOREIGN = ("OPSSIGHT_E2E_", "OPSSIGHT_TEST_")
 
@@ -83,6 +85,10 @@ def _default_hosts(env: Env) -> tuple[str, ...]:
 
 
 def _default_public_url(env: Env) -> str:
+    """Where `up` serves, told by the file that it writes; other commands of the machine read it there."""
+    with contextlib.suppress(OSError):
+        if text := (env.data / ADDRESS_FILE).read_text().strip():
+            return text
     return f"http://127.0.0.1:{env.port}"
 
 
@@ -161,7 +167,7 @@ class Env:
 
     public_url = Setting("OPSSIGHT_PUBLIC_URL", kinds.url("http", "https"), WEB,
         "The address at which people and webhooks reach this installation; links in mail use it.",
-        derive=_default_public_url, derived="`http://127.0.0.1:` and OPSSIGHT_PORT")
+        derive=_default_public_url, derived="where `up` serves, else `http://127.0.0.1:` and OPSSIGHT_PORT")
     hosts = Setting("OPSSIGHT_HOSTS", kinds.LIST, WEB,
         "Host names that requests may be addressed to; `.example.org` includes all below it.",
         derive=_default_hosts, derived="the host of OPSSIGHT_PUBLIC_URL; embedded also this machine")

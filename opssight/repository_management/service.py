@@ -50,7 +50,7 @@ def discover(
     if token:
         found = access.provider_for(kind, {"url": url} if url else {}, {"token": token}).repositories()
     else:
-        found = (one.remote for row in _asked(principal, kind) for one in latest(row).found)
+        found = _kept(_asked(principal, kind))
     fitting = (
         one
         for one in found
@@ -144,6 +144,22 @@ def with_status(rows: QuerySet[Repository], status: str) -> QuerySet[Repository]
         "error": ~(ignored | fine | unknown),
     }
     return rows.filter(asked[status]) if status in asked else rows.none()  # nothing stays "syncing" here
+
+
+def _kept(rows: Iterable[Connection]) -> list[RemoteRepository]:
+    """What connections see. One that cannot be asked leaves out its own; a Failure when none can be."""
+    found: list[RemoteRepository] = []
+    failures: list[Failure] = []
+    answered = False
+    for row in rows:
+        try:
+            found += (one.remote for one in latest(row).found)
+            answered = True
+        except Failure as failure:
+            failures.append(failure)
+    if failures and not answered:
+        raise failures[0]
+    return found
 
 
 def _asked(principal: Principal, kind: str) -> QuerySet[Connection]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import re
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
@@ -17,10 +15,7 @@ from opssight.core.ids import as_uuid
 
 Row = TypeVar("Row", bound=Model)
 
-_ON_THE_COMMAND_LINE = (
-    "A secret on the command line can be read in the list of processes and stays in the shell's history. "
-    "Give it as -, env:VARIABLE or file:PATH."
-)
+_RECENT = 2_000  # rows that a short id is looked for in
 
 
 def principal_of(options: dict[str, Any]) -> Principal:
@@ -39,6 +34,18 @@ def find(rows: QuerySet[Row], wanted: str, field: str, what: str, command: str) 
     return found[0]
 
 
+def with_id(rows: QuerySet[Row], wanted: str) -> Row | None:
+    """The row with this id, or the newest whose id ends with these digits; `rows` are the newest first."""
+    if whole := as_uuid(wanted):
+        return rows.filter(pk=whole).first()
+    digits = wanted.lower()
+    if not re.fullmatch(r"[0-9a-f]{4,31}", digits):
+        return None
+    newest = rows.values_list("pk", flat=True)[:_RECENT]
+    found = next((pk for pk in newest if pk.hex.endswith(digits)), None)
+    return rows.filter(pk=found).first() if found else None
+
+
 def pairs(texts: Sequence[str], option: str) -> list[tuple[str, str]]:
     """`NAME=VALUE` arguments. InvalidInput for one without `=`."""
     found = [text.partition("=") for text in texts]
@@ -46,30 +53,3 @@ def pairs(texts: Sequence[str], option: str) -> list[tuple[str, str]]:
     if bad:
         raise InvalidInput(f"{option} takes NAME=VALUE, not {bad[0]!r}.")
     return [(name, value) for name, _, value in found]
-
-
-def secret_from(source: str, warn: Callable[[str], None]) -> str:
-    """A secret from `env:NAME`, `file:PATH` or `-` (standard input), so that no process list shows it.
-
-    InvalidInput when it is not there; anything else is the secret itself, and a warning.
-    """
-    kind, _, place = source.partition(":")
-    if source == "-":
-        value = sys.stdin.read()
-    elif kind == "env":
-        if place not in os.environ:
-            raise InvalidInput(f"The environment variable {place} is not set.")
-        value = os.environ[place]
-    elif kind == "file":
-        try:
-            value = Path(place).read_text()
-        except (OSError, UnicodeDecodeError):
-            raise InvalidInput(f"The file {place} cannot be read as text.") from None
-    else:
-        value = source
-        if source:
-            warn(_ON_THE_COMMAND_LINE)
-    value = value.rstrip("\r\n")
-    if source and not value:
-        raise InvalidInput("The secret is empty.")
-    return value

@@ -170,6 +170,7 @@ class HookSpec:
 class Forge(Provider):
     """A provider with an API. Implement what `capabilities` names."""
 
+    pull_word: ClassVar[str] = "pull request"  # what people call it there
     # what a webhook must send, in the words of `RemoteHook.events`
     hook_events: ClassVar[frozenset[str]] = frozenset()
     delivery_header: ClassVar[str] = ""  # the one with `FailedDelivery.delivery_id`, in lower case

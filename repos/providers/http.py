@@ -301,9 +301,9 @@ class Api:
         if status in (301, 302, 303, 307, 308):
             return PermanentFailure(f"{name} redirects to somewhere that is not followed.")
         if status == 401 and "revoked" in said.lower():
-            return Revoked(f"The token was revoked at {name}. Connect again, or enter a new token.")
+            return Revoked(f"The token was revoked at {name}. The connection needs another one.")
         if status == 401:
-            return AuthFailure(f"{name} refused the token. Enter a new one in the connection's settings.")
+            return AuthFailure(f"{name} refused the token. Enter another one.")
         if status == 403 and (rules := self._dialect.blocked(response.headers, said)):
             return BlockedByOrganization(rules)
         if status in (403, 451):

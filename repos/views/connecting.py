@@ -20,7 +20,7 @@ from opssight.core.errors import Failure
 from opssight.web.parts import Crumb
 from opssight.web.views import TeamPage, add_failure
 from repos import access, connections, deploy_keys, github_app
-from repos.beside import Answer, ask
+from repos.beside import Answer, ask, forget
 from repos.connections import Tested
 from repos.forms import ConnectionForm, recognise
 from repos.instances import callback_of, instances, is_web_address, with_oauth
@@ -127,8 +127,13 @@ class NewConnection(TeamPage):
             if isinstance(widget, PasswordInput):
                 widget.render_value = True  # it was pasted here a moment ago; nothing keeps it
         missing = [n for n, field in form.fields.items() if field.required and not form.initial.get(n)]
-        asks = bool(found.initial) and not missing  # nothing else is needed: it is asked at once
-        return self.render_to_response(self.get_context_data(form=form, recognised=True, asks=asks))
+        # a token goes nowhere before one has seen whose server it is sent to
+        elsewhere = "url" in form.fields and not form.initial.get("url")
+        asks = bool(found.initial) and not missing and not elsewhere
+        site = provider.site_of("").partition("://")[2] if elsewhere and issubclass(provider, Forge) else ""
+        return self.render_to_response(
+            self.get_context_data(form=form, recognised=True, asks=asks, would_ask=site)
+        )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = kwargs.pop("form", None) or ConnectionForm(provider_named(self.kind))
@@ -202,8 +207,9 @@ def allowances(identity: Identity, provider: type[Provider]) -> list[Allowance]:
     for need, words in _NEEDS.items():
         state, word = _MAY[identity.may.get(need)]
         needs = provider.asks.get(need, "")
+        what, how = (text.replace("pull request", provider.pull_word) for text in words)
         missing = f"missing {needs}" if state == "degraded" and needs else word
-        rows.append(Allowance(*words, needs, state, missing))
+        rows.append(Allowance(what, how, needs, state, missing))
     return rows
 
 
@@ -243,6 +249,7 @@ class EditConnection(OfConnection):
             except Failure as failure:
                 add_failure(form, failure)
             else:
+                forget(("test", self.connection.pk))  # what is known is of the former credential
                 messages.success(request, f"{self.connection.name} is saved.")
                 return redirect(f"{reverse('connection', args=[self.connection.pk])}?tested")
         return self.render_to_response(self.get_context_data(form=form), status=422)

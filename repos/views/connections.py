@@ -29,7 +29,7 @@ from repos.network import shown
 from repos.providers.registry import provider_named
 from repos.providers.types import Capability
 from repos.reconnect import button_places, mend
-from repos.views.lists import health_of, page_of, repositories
+from repos.views.lists import health_of, page_of, repositories, trouble_of
 from repos.webhook_status import standing
 
 KEPT_SECONDS: Final = 600.0  # how long the steps of a test can be looked at
@@ -118,6 +118,7 @@ class ConnectionPage(OfConnection):
     template_name = "repos/connection.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        tested = self.tested() if "tested" in self.request.GET else None  # first: it tells how the row is
         state, word = health_of(self.connection)
         rows = selectors.repositories(self.principal, state="all", connection=str(self.connection.pk))
         may_admin = self.principal.may(Role.ADMIN, self.request.team.pk)
@@ -136,7 +137,7 @@ class ConnectionPage(OfConnection):
             next_steps=self.next_steps() if "imported" in self.request.GET else [],
             mend=mend(self.connection, button_places()) if may_admin and self.needs_mending else None,
             ending=ending_sentence(life.ends_at) if life.ends_soon and life.ends_at else "",
-            tested=self.tested() if "tested" in self.request.GET else None,
+            tested=tested,
             hooks=standing(self.connection),
             **limits_context(self.connection),
             **kwargs,
@@ -162,7 +163,7 @@ class ConnectionPage(OfConnection):
         found.append(Fact("Last reached", format_ago(connection.last_ok_at)))
         found.append(Fact("Last asked", format_ago(connection.checked_at)))
         if connection.error_class:
-            found.append(Fact("Last trouble", connection.error_class.replace("_", " ")))
+            found.append(Fact("Last trouble", trouble_of(connection)))
         if connection.local:
             found.append(Fact("Made", "on the command line of this machine"))
         return found
@@ -258,10 +259,10 @@ class DeleteConnection(OfConnection):
         connection = self.connection
         number = Repository.objects.filter(connection=connection).count()
         try:
-            connections.delete_connection(self.principal, connection, with_everything=True)
+            stay = connections.delete_connection(self.principal, connection, with_everything=True)
         except Failure as failure:
             messages.error(request, failure.sentence)
             return self.back()
         gone = f" with {repositories(number)} here" if number else ""
-        messages.success(request, f"{connection.name} is deleted{gone}. Nothing was changed at the server.")
+        messages.success(request, f"{connection.name} is deleted{gone}.{connections.what_stays(stay)}")
         return redirect("connections")

@@ -23,7 +23,7 @@ from opssight.web.formats import format_bytes, format_exact
 from opssight.web.parts import Action, Choice, Crumb, Entry, Fact, Point, Teach
 from opssight.web.views import TeamPage, one_or_404
 from repos import receiving, selectors
-from repos.models import Delivery, Webhook
+from repos.models import Delivery, Repository, Webhook
 from repos.views.lists import address_with, id_in, page_of
 
 SHOWN: Final = 64_000  # characters of a payload
@@ -153,6 +153,7 @@ class DeliveryPage(OfDelivery):
         delivery = self.delivery
         may = self.principal.may(Role.OPERATOR, self.request.team.pk)
         replays = selectors.deliveries(self.principal).filter(team=self.request.team, replay_of=delivery)
+        payload = payload_of(delivery)
         return super().get_context_data(
             delivery=delivery,
             short=delivery.pk.hex[-4:],
@@ -160,10 +161,10 @@ class DeliveryPage(OfDelivery):
             nothing=_NOTHING[Delivery.Verdict(delivery.verdict)],
             effects=effects_of(self.principal, [delivery.pk]).get(delivery.pk, []),
             replays=list(replays[:10]),
-            payload=payload_of(delivery),
+            payload=payload,
             facts=_facts(delivery),
             headers=sorted(delivery.headers.items()),
-            may_replay=may and delivery.verdict in _REPLAYABLE,
+            may_replay=may and delivery.verdict in _REPLAYABLE and payload.kept,
             **kwargs,
         )
 
@@ -190,6 +191,7 @@ class Payload:
 
     text: str = ""
     sentence: str = ""
+    kept: bool = True
 
 
 def payload_of(delivery: Delivery) -> Payload:
@@ -197,10 +199,9 @@ def payload_of(delivery: Delivery) -> Payload:
         body = receiving.body_of(delivery)
     except Failure as failure:
         if delivery.verdict in (Delivery.Verdict.UNAUTHENTIC, Delivery.Verdict.DUPLICATE):
-            return Payload(
-                sentence=f"The body of a delivery that is {delivery.get_verdict_display()} is not kept."
-            )
-        return Payload(sentence=failure.sentence)
+            sentence = f"The body of a delivery that is {delivery.get_verdict_display()} is not kept."
+            return Payload(sentence=sentence, kept=False)
+        return Payload(sentence=failure.sentence, kept=False)
     text = _indented(body)
     shown = "".join(map(_visible, text[:SHOWN]))
     if len(text) <= SHOWN:
@@ -256,8 +257,16 @@ class ReplayDelivery(OfDelivery):
         except Failure as failure:
             messages.error(request, failure.sentence)
             return redirect("delivery", self.delivery.pk)
-        if again.sentence:
-            messages.warning(request, again.sentence)
-        else:
+        if _was_told(again):
             messages.success(request, "Replayed. What it starts is listed here.")
+        else:
+            messages.warning(request, again.sentence)
         return redirect("delivery", again.pk)
+
+
+def _was_told(delivery: Delivery) -> bool:
+    """Whether somebody here hears of it; else its sentence says why not."""
+    if delivery.verdict != Delivery.Verdict.ACCEPTED:
+        return False
+    ignored = delivery.repository is None or delivery.repository.state == Repository.State.IGNORED
+    return not (delivery.sentence and ignored)

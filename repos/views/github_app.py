@@ -6,6 +6,7 @@ import json
 import secrets
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,7 +27,7 @@ from opssight.web.parts import Crumb
 from opssight.web.views import TeamPage, add_failure, one_or_404
 from repos import github_app, selectors
 from repos.instances import is_web_address
-from repos.models import ProviderInstance
+from repos.models import ProviderInstance, Webhook
 from repos.views import oauth
 from repos.webhook_status import only_here
 
@@ -63,6 +64,24 @@ class AppForm(forms.Form):
         return url
 
 
+@dataclass(frozen=True)
+class Place:
+    """Something of a team, and its page where that is of the team in which one works."""
+
+    name: str
+    team: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class AppCard:
+    """An app, where it is installed, and its webhook where it has one."""
+
+    app: ProviderInstance
+    places: Sequence[Place]
+    webhook: Place | None = None
+
+
 class MakeApp(TeamPage):
     """An administrator makes the app at GitHub, which is told by our page what it is to be."""
 
@@ -80,7 +99,21 @@ class MakeApp(TeamPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         kwargs.setdefault("form", AppForm())
-        return super().get_context_data(apps=github_app.apps(), only_here=only_here(), **kwargs)
+        cards = [self.card(row) for row in github_app.apps()]
+        return super().get_context_data(apps=cards, only_here=only_here(), **kwargs)
+
+    def card(self, row: ProviderInstance) -> AppCard:
+        """Everywhere it is installed; what is of this team leads to its page."""
+        here = self.request.team
+        places = [
+            Place(one.name, one.team.name, reverse("connection", args=[one.pk]) if one.team == here else "")
+            for one in row.connections.select_related("team").order_by("name", "id")
+        ]
+        hook = Webhook.objects.filter(instance=row).select_related("team").first()
+        if hook is None:
+            return AppCard(row, places)
+        page = reverse("webhook", args=[hook.pk]) if hook.team == here else ""
+        return AppCard(row, places, Place(str(hook), hook.team.name, page))
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         form = AppForm(request.POST)

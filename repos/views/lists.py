@@ -8,6 +8,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from opssight.core.errors import ErrorClass
 from opssight.core.ids import as_uuid
 from opssight.core.words import count
 from repos.models import Connection
@@ -46,6 +47,21 @@ def health_of(connection: Connection) -> tuple[str, str]:
     """The connection's health as a key of STATES, and a word where that needs another one."""
     state = Connection.State(connection.state)
     return STATE_KEYS[state], _WORDS.get(state, "")
+
+
+_TROUBLES: Final = {
+    ErrorClass.TRANSIENT: "did not answer",
+    ErrorClass.RATE_LIMITED: "too many requests",
+    ErrorClass.AUTH: "credential refused",
+    ErrorClass.NOT_FOUND: "not found there",
+    ErrorClass.CONFLICT: "changed by somebody else",
+    ErrorClass.PERMANENT: "refused",
+}
+
+
+def trouble_of(connection: Connection) -> str:
+    """What went wrong last, in two or three words; "" for nothing."""
+    return _TROUBLES[ErrorClass(connection.error_class)] if connection.error_class else ""
 
 
 def repositories(number: int) -> str:

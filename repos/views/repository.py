@@ -35,7 +35,7 @@ TABS: Final = (
     ("Files", "repository_files"),
     ("Refs", "repository_refs"),
     ("Rules", "repository_rules"),
-    ("Hook", "repository_hook"),
+    ("Webhook", "repository_hook"),
 )
 
 
@@ -124,10 +124,10 @@ class OfRepository(TeamPage):
 
     def hook_fact(self) -> Fact:
         if not self.hooks:
-            return Fact("Hook", "not set up", "not_set_up")
+            return Fact("Webhook", "not set up", "not_set_up")
         if self.newest_delivery is None:
-            return Fact("Hook", "nothing heard yet", "pending")
-        return Fact("Hook", "", "delivering", f"last {format_ago(self.newest_delivery.received_at)}")
+            return Fact("Webhook", "nothing heard yet", "pending")
+        return Fact("Webhook", "", "delivering", f"last {format_ago(self.newest_delivery.received_at)}")
 
 
 def head_step(repository: Repository) -> Step:

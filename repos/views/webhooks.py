@@ -26,13 +26,13 @@ from repos import selectors, sources, webhooks
 from repos.forms import WebhookForm
 from repos.inbox import LOOK_BACK
 from repos.managed_webhooks import is_untold
-from repos.models import Delivery, Repository, Webhook
+from repos.models import Connection, Delivery, Repository, Webhook
 from repos.providers.registry import provider_named, scheme_named
 from repos.providers.types import Capability
 from repos.views.deliveries import TEACH_POINTS, rows_of, section_tabs
 from repos.views.lists import id_in, page_of
 from repos.views.repository import web_address
-from repos.webhook_status import only_here
+from repos.webhook_status import is_out_of_reach, only_here
 
 SORTS: Final[dict[str, tuple[Any, ...]]] = {
     "name": ("name", "id"),
@@ -59,13 +59,18 @@ def hook_state(hook: Webhook, refused: int = 0) -> tuple[str, str]:
     return ("delivering", "") if hook.last_delivery_at else ("pending", "nothing heard yet")
 
 
+def connection_of(hook: Webhook) -> Connection | None:
+    """The connection that its repositories are of; None where they may be of any."""
+    return hook.repository.connection if hook.repository else hook.connection
+
+
 def about(hook: Webhook) -> str:
-    """Which repositories its deliveries may be about."""
+    """Which repositories its deliveries may be about, beside those of one connection."""
     if hook.repository:
         return hook.repository.full_name
     if hook.instance_id:
         return "what the app sees, whichever team connected it"
-    return f"repositories of {hook.connection.name}" if hook.connection else "every repository of the team"
+    return "all of its repositories" if hook.connection else "every repository of the team"
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,11 @@ class HookRow:
     word: str
     label: str
     about: str
+    connection: Connection | None
 
 
 class WebhooksPage(TeamPage):
-    """All webhooks of the team."""
+    """All webhooks of the team, those of one connection with `?connection=`."""
 
     template_name = "repos/webhooks.html"
 
@@ -90,22 +96,31 @@ class WebhooksPage(TeamPage):
             deliveries__received_at__gte=Now() - LOOK_BACK,
             deliveries__verdict=Delivery.Verdict.UNAUTHENTIC,
         )
-        rows = selectors.webhooks(self.principal).filter(team=self.request.team)
+        team = self.request.team
+        chosen = id_in(self.request.GET.get("connection", ""))
+        rows = selectors.webhooks(self.principal).filter(team=team)
         rows = rows.annotate(refused=Count("deliveries", filter=lately))
+        if chosen:
+            rows = rows.filter(Q(connection=chosen) | Q(repository__connection=chosen))
         order = SORTS.get(self.request.GET.get("sort", ""), SORTS["name"])
-        page = page_of(self.request, rows.order_by(*order))
-        may = self.principal.may(Role.ADMIN, self.request.team.pk)
+        page = page_of(self.request, rows.select_related("repository__connection").order_by(*order))
+        may = self.principal.may(Role.ADMIN, team.pk)
         return super().get_context_data(
             page=page,
-            rows=[
-                HookRow(hook, *hook_state(hook, hook.refused), scheme_named(hook.scheme).label, about(hook))
-                for hook in page.object_list
-            ],
+            rows=[_row(hook) for hook in page.object_list],
+            chosen=chosen,
+            connections=selectors.connections(self.principal).filter(team=team),
             tabs=section_tabs("webhooks"),
             may=may,
-            teach=_teach(may) if page.paginator.count == 0 else None,
+            teach=_teach(may) if page.paginator.count == 0 and not chosen else None,
             **kwargs,
         )
+
+
+def _row(hook: Any) -> HookRow:
+    """`hook` has `refused`, the number of its deliveries that were not authentic lately."""
+    label = scheme_named(hook.scheme).label
+    return HookRow(hook, *hook_state(hook, hook.refused), label, about(hook), connection_of(hook))
 
 
 def _teach(may: bool) -> Teach:
@@ -244,6 +259,7 @@ class WebhookPage(OfWebhook):
             url=webhooks.url_of(hook),
             scheme=scheme_named(hook.scheme),
             about=about(hook),
+            of=connection_of(hook),
             state=state,
             word=word,
             refused=newest[0].sentence if refused else "",
@@ -251,7 +267,7 @@ class WebhookPage(OfWebhook):
             **there_of(hook),
             publishes=sources.is_published(hook),
             rows=rows_of(self.principal, newest),
-            only_here=only_here(),
+            only_here=is_out_of_reach(hook) and not newest,
             may=self.principal.may(Role.OPERATOR, self.request.team.pk),
             may_change=webhooks.may_change(self.principal, hook),
             **kwargs,

@@ -300,7 +300,8 @@ def earlier(run: Run, runs: Sequence[Run], total: int) -> Earlier | None:
     if len(runs) < 2:
         return None
     taken = [_seconds(one) for one in runs]
-    known = [seconds for seconds in taken if seconds is not None]
+    ended = zip(runs, taken, strict=True)
+    known = [seconds for one, seconds in ended if one.finished_at and seconds is not None]
     columns = [_column(one, seconds, one.pk == run.pk) for one, seconds in zip(runs, taken, strict=True)]
     words = f"Duration of the last {len(runs)}."
     if known:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from django.conf import settings
 
-from opssight.core.errors import AuthFailure, Failure, RateLimited
+from opssight.core.errors import AuthFailure, Failure, NotFound, PermanentFailure, RateLimited
+from opssight.core.words import count
 from repos import access, connections, inventory, managed_webhooks, redelivery, webhook_status
 from repos.limits import RESERVE
-from repos.models import Connection
+from repos.models import Connection, Repository
 from repos.providers.registry import provider_named
 from syncs import jobs
 from syncs.engine.context import RunContext
@@ -19,6 +21,8 @@ from syncs.engine.kinds import Outcome
 from syncs.engine.runner import TryAgain
 from syncs.models import BAD_ITEMS, Item, ItemState, Job, RunState, Trigger
 from syncs.watch.models import WatchJob
+
+LOOKED: Final = 500  # new repositories in one run
 
 Work = Callable[[Connection, RunContext], str]
 
@@ -106,6 +110,23 @@ def _inventory(connection: Connection, run: RunContext) -> str:
     return inventory.refresh(connection, reserve=RESERVE).sentence
 
 
+def _heads(connection: Connection, run: RunContext) -> str:
+    """Look at repositories that were imported and that nobody has looked at yet."""
+    unseen = connection.repositories.filter(state=Repository.State.ACTIVE, head_seen_at=None).order_by("id")
+    looked = 0
+    for repository in unseen[:LOOKED]:
+        run.checkpoint("head")
+        with suppress(NotFound, PermanentFailure):  # said at the repository
+            access.look(repository)
+        looked += 1
+        run.progress("New repositories", looked)
+    more = unseen.count()
+    later = f" {count(more, 'more is', 'more are')} looked at with the next check." if more else ""
+    if not looked:
+        return ""
+    return f"{count(looked, 'new repository', 'new repositories')} looked at.{later}"
+
+
 def _hooks(connection: Connection, run: RunContext) -> str:
     before = _told(connection)
     try:
@@ -140,5 +161,6 @@ STEPS: Final = (
     Step("health", "Connection", _health),
     Step("inventory", "Repositories", _inventory),
     Step("hooks", "Webhooks", _hooks, webhook_status.can_have_hooks),
+    Step("heads", "New repositories", _heads),
     Step("deliveries", "Missed deliveries", _missed, redelivery.are_kept),
 )

@@ -18,7 +18,6 @@ from opssight.audit.record import record
 from repos.events import Event, Imported, InstallationChanged, Transferred
 from repos.limits import waits_until
 from repos.models import Connection
-from repos.webhook_status import why_no_hooks
 from syncs import selectors
 from syncs.engine import claim
 from syncs.engine.request import RunRequest, request_run
@@ -96,12 +95,12 @@ def check(principal: Principal, connection: Connection, trigger: Run.Trigger, be
 
 
 def answer(event: Event) -> None:
-    """Register webhooks within seconds of an import, look when an installation of our App changed, and go
-    with a connection to another team.
+    """Register webhooks and read heads within seconds of an import, look when an installation of our App
+    changed, and go with a connection to another team.
     """
     if isinstance(event, Imported):
         connection = Connection.objects.filter(pk=event.connection_id).first()
-        if connection is not None and not why_no_hooks(connection):
+        if connection is not None:
             _ask(connection, event, "repositories that were imported")
     elif isinstance(event, InstallationChanged):
         for connection in Connection.objects.filter(pk__in=event.connection_ids):

@@ -25,7 +25,7 @@ class CheckConnection(TeamPage):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         rows = selectors.connections(self.principal).filter(team=self.request.team)
         connection = one_or_404(rows, pk=self.kwargs["connection_id"])
-        because = f"{self.principal.label} pressed Check now"
+        because = f"Check now, pressed by {self.principal.label}"
         run = check(self.principal, connection, Run.Trigger.MANUAL, because)
         return redirect("run", run.pk)
 

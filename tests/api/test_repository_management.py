@@ -12,7 +12,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from opssight.accounts.models import AllowedHost, Role, Team
 from opssight.core.clock import now
-from repos.models import Connection, ConnectionGrant, Repository
+from repos.models import Connection, ConnectionGrant, Credential, Repository
 from tests.api.client import Api, api_of, make_api, make_member
 from tests.factories import make_connection, make_repository, make_team
 from tests.forges.github import GitHubStandIn
@@ -70,6 +70,18 @@ def test_discover_without_a_token_needs_a_connection(member: tuple[Api, Team], f
     assert "Send an access_token" in refused.json()["detail"]
     assert connect(api, forge).status_code == 201
     assert len(api.post(f"{BASE}/discover", {}).json()) == 3
+
+
+def test_discover_leaves_out_what_a_refused_connection_sees(
+    member: tuple[Api, Team], forge: GitHubStandIn
+) -> None:
+    api, team = member
+    connect(api, forge)
+    refused = make_connection(team, "github", name="Gone", options={"url": forge.url})
+    Credential.objects.create(connection=refused, purpose="token", secret="ghp_of_nobody_at_all")
+    assert len(api.post(f"{BASE}/discover", {}).json()) == 3
+    Connection.objects.exclude(pk=refused.pk).delete()
+    assert api.post(f"{BASE}/discover", {}).status_code == 502
 
 
 def test_search_pages(member: tuple[Api, Team], forge: GitHubStandIn) -> None:

@@ -242,7 +242,10 @@ def test_from_a_folder_to_the_inventory(team: Team, world: World) -> None:
     assert {row["full_name"] for row in results("repo", "import", "Local", "--all")} == {"code", "site"}
     assert len(results("repo", "list", "--search", "code")) == 1
     assert [row["name"] for row in results("connection", "list")] == ["Local"]
-    assert document("connection", "delete", "Local", "--with-everything") == {"deleted": "Local"}
+    assert document("connection", "delete", "Local", "--with-everything") == {
+        "deleted": "Local",
+        "webhooks_left": 0,
+    }
     assert results("repo", "list") == []
 
 

@@ -98,6 +98,16 @@ def test_given_values_are_read() -> None:
     assert settings.public_url == "http://127.0.0.1:9000"
 
 
+def test_commands_know_where_up_serves(tmp_path: Path) -> None:
+    (tmp_path / "address").write_text("http://127.0.0.1:8123\n")
+    given = {"OPSSIGHT_DATA": str(tmp_path)}
+    assert load(given).public_url == "http://127.0.0.1:8123"
+    assert (
+        load({**given, "OPSSIGHT_PUBLIC_URL": "https://ops.example.org"}).public_url
+        == "https://ops.example.org"
+    )
+
+
 def test_all_problems_are_told_at_once_with_what_is_accepted() -> None:
     found = problems(PORT="80x", LOG_LEVEL="loud", WORKERS="0", STORE_QUOTA="10 bananas", LEASE_SECONDS="2y")
     assert found["OPSSIGHT_PORT"] == (

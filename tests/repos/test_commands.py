@@ -14,6 +14,7 @@ from pytest_django import Settings
 from opssight.accounts.models import Team
 from opssight.audit.models import AuditEvent
 from repos import events
+from repos.management.finding import with_id
 from repos.models import Connection, Credential, Delivery, Repository, Webhook
 from tests.factories import make_connection, make_repository, make_team
 from tests.repos.deliveries import SECRET, fixture, github_headers
@@ -132,7 +133,10 @@ def test_connection_delete(connection: Connection) -> None:
     make_repository(connection)
     refused = Answer("connection", "delete", "Folder")
     assert (refused.status, "1 repository would be deleted" in refused.err) == (1, True)
-    assert answer_of("connection", "delete", "Folder", "--with-everything") == {"deleted": "Folder"}
+    assert answer_of("connection", "delete", "Folder", "--with-everything") == {
+        "deleted": "Folder",
+        "webhooks_left": 0,
+    }
     assert Answer("connection", "delete", "Folder").status == 1
     assert Answer("connection", "list").out.strip() == "No connections yet."
 
@@ -142,6 +146,14 @@ def test_commands_act_in_one_team(connection: Connection) -> None:
     assert answer_of("connection", "list", "--team", other.slug) == {"results": []}
     assert Answer("connection", "test", str(connection.pk), "--team", other.slug).status == 1
     assert Answer("connection", "list", "--team", "nobody").status == 2
+
+
+def test_a_delivery_is_found_by_the_end_of_its_id(connection: Connection) -> None:
+    rows = Connection.objects.order_by("-id")
+    assert with_id(rows, connection.pk.hex[-6:]) == connection
+    assert with_id(rows, str(connection.pk)) == connection
+    for wanted in ("", "zz", "0", "../x", "f" * 40):
+        assert with_id(rows, wanted) is None
 
 
 # --- repo ------------------------------------------------------------------------------------------

@@ -43,10 +43,11 @@ def pasted(browser: Client, text: str) -> str:
     return browser.post("/connections/new/", {"paste": text}).content.decode()
 
 
-def test_a_pasted_token_is_asked_about_at_once(browser: Client) -> None:
+def test_a_pasted_token_goes_nowhere_before_one_sees_whose_server_it_is_sent_to(browser: Client) -> None:
     page = pasted(browser, "ghp_abcdefghijklmnop")
-    assert 'hx-trigger="load"' in page
-    assert "Asking GitHub" in page
+    assert 'hx-trigger="load"' not in page
+    assert "Test asks github.com." in page
+    assert "Test asks gitlab.com." in pasted(browser, "glpat-abcdefghijklmnopqrst")
     assert 'name="name" value="GitHub"' in page
     assert "https://github.com/settings/tokens/new" in page
 

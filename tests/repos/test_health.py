@@ -149,7 +149,7 @@ def test_a_test_goes_step_by_step(connection: Connection, forge: GitHubStandIn) 
     assert tested.ok
     steps = {step.name: step for step in tested.steps}
     assert [step.state for step in tested.steps][:3] == ["ok", "ok", "ok"]
-    assert steps["identity"].sentence == "We are ana."
+    assert steps["identity"].sentence == "It works as ana."
     assert steps["git"].sentence == "acme/site answers with 1 branch or tag."
     assert steps["limits"].sentence.startswith("Left: ")
     assert RateBudget.objects.filter(connection=connection, resource="core").exists()
@@ -196,7 +196,7 @@ def test_the_page_shows_the_steps_after_a_test(forge: GitHubStandIn, beside: Non
     answer = client.post(reverse("connection_test", args=[made.pk]), follow=True)
     assert said(answer)[0].startswith(f"{made.name} works.")
     text = words(answer.content)
-    assert "works Who we are there We are ana." in text
+    assert "works Who we are there It works as ana." in text
     assert "works git acme/site answers with 1 branch or tag." in text
 
 
@@ -333,8 +333,9 @@ def test_the_limits_are_read_and_shown(connection: Connection, forge: GitHubStan
     client.force_login(connection.created_by)
     answer = client.post(reverse("connection_limits", args=[connection.pk]), follow=True)
     assert said(answer)[0].startswith("Left: ")
+    assert "(REST API)" in said(answer)[0]
     text = words(answer.content)
-    assert "core fine" in text
+    assert "REST API fine" in text
     assert "kept for people and webhooks" in text
     api = client.get(f"/api/v1/connections/{connection.pk}/limits/").json()["results"]
     core = next(one for one in api if one["resource"] == "core")

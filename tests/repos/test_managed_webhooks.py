@@ -14,11 +14,12 @@ from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import NotAllowed, Principal
 from opssight.audit.models import AuditEvent
 from opssight.core.clock import now
-from opssight.core.errors import AuthFailure, Failure, NotFound, TransientFailure
-from repos import inventory, managed_webhooks, redelivery, webhook_status, webhooks
-from repos.models import Delivery, Webhook
+from opssight.core.errors import AuthFailure, Conflict, Failure, NotFound, TransientFailure
+from repos import connections, inventory, managed_webhooks, redelivery, webhook_status, webhooks
+from repos.models import Connection, Delivery, Repository, Webhook
 from repos.providers.registry import scheme_named
-from tests.factories import make_connection, make_repository, make_user
+from syncs.copy.models import CopyRule
+from tests.factories import make_connection, make_job, make_repository, make_user
 from tests.forges.github_refused import error
 from tests.forges.standin import Reply
 from tests.repos.forges import STANDINS, Connected, connected
@@ -207,6 +208,33 @@ def test_deleting_takes_it_away_there(there: Connected, beside: None) -> None:
         token.revoked = True
     assert "token" in managed_webhooks.delete(there.principal, hook_of(there, "acme/docs"))
     assert not Webhook.objects.exists()
+
+
+def test_deleting_a_connection_takes_them_away(there: Connected) -> None:
+    managed_webhooks.reconcile(there.connection)
+    assert len(there.hooks_there()) == len(there.hooks_there("acme/docs")) == 1
+    gone = connections.delete_connection(there.principal, there.connection, with_everything=True)
+    assert (gone, there.hooks_there(), there.hooks_there("acme/docs")) == (0, [], [])
+
+
+def test_deleting_a_connection_says_how_many_stay(github: Connected) -> None:
+    managed_webhooks.reconcile(github.connection)
+    for token in github.forge.tokens.values():
+        token.revoked = True
+    stay = connections.delete_connection(github.principal, github.connection, with_everything=True)
+    assert stay == 2
+    assert connections.what_stays(stay).startswith(" 2 webhooks stay at the server")
+    assert not Connection.objects.exists()
+
+
+def test_a_connection_that_is_kept_keeps_its_webhooks(github: Connected) -> None:
+    managed_webhooks.reconcile(github.connection)
+    CopyRule.objects.create(
+        job=make_job(github.connection.team), source=Repository.objects.earliest("pk"), source_branch="main"
+    )
+    with pytest.raises(Conflict):
+        connections.delete_connection(github.principal, github.connection, with_everything=True)
+    assert len(github.hooks_there()) == 1
 
 
 # --- what can go wrong, at one of them --------------------------------------------------------------------

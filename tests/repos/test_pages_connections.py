@@ -150,7 +150,7 @@ def test_deleting_asks_says_what_is_lost_and_takes_it_along() -> None:
     text = page(client, "connection", connection.pk)
     assert "1 repository and 1 webhook go with it here" in text
     answer = client.post(reverse("connection_delete", args=[connection.pk]), follow=True)
-    assert said(answer) == ["Team git is deleted with 1 repository here. Nothing was changed at the server."]
+    assert said(answer) == ["Team git is deleted with 1 repository here."]
     assert not Connection.objects.exists()
     assert not Repository.objects.exists()
 

@@ -18,8 +18,9 @@ from opssight.accounts.tokens import issue
 from repos import managed_webhooks
 from repos.models import Webhook
 from syncs.engine import claim, runner
-from tests.factories import make_connection, make_worker
+from tests.factories import make_connection, make_repository, make_worker
 from tests.repos.forges import Connected, connected
+from tests.repos.pages import page, queries
 from tests.repos.test_commands import Answer, answer_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
@@ -166,3 +167,42 @@ def test_the_command_line_checks(github: Connected) -> None:
         token.revoked = True
     assert "may still be registered at the provider. " in Answer("hook", "delete", "GitHub: acme/site").out
     assert not Webhook.objects.exists()
+
+
+def test_the_list_tells_webhooks_of_one_name_apart(github: Connected, browser: Client) -> None:
+    other = make_connection(github.connection.team, name="Team git")
+    twin = make_repository(other, "acme/site")
+    team = github.connection.team
+    Webhook.objects.create(team=team, scheme="plain", secret="x", name="GitHub: acme/site", repository=twin)
+    Webhook.objects.create(team=team, scheme="plain", secret="x", name="all")
+    text = page(browser, "webhooks")
+    assert "acme/site github: ana" in text
+    assert "acme/site Team git" in text
+    assert "every repository of the team any" in text
+    few = queries(browser, reverse("webhooks"))
+    for number in range(10):
+        of = make_repository(make_connection(team), f"acme/{number}")
+        Webhook.objects.create(team=team, scheme="plain", secret="x", repository=of)
+    assert queries(browser, reverse("webhooks")) == few
+
+    def listed(connection: str) -> set[str]:
+        rows = browser.get(reverse("webhooks"), {"connection": connection}).context["rows"]
+        return {row.about for row in rows}
+
+    assert listed(str(github.connection.pk)) == {"acme/site", "acme/docs"}
+    assert listed(str(other.pk)) == {"acme/site"}
+    assert len(listed("nonsense")) > 3
+    Webhook.objects.filter(repository=twin).delete()
+    assert "No webhook is about it. Show all" in page(browser, "webhooks", connection=str(other.pk))
+
+
+def test_the_page_names_its_repository_and_its_connection(github: Connected, browser: Client) -> None:
+    hook, row = hook_of(github), github.row()
+    assert "about acme/site of github: ana" in page(browser, "webhook", hook.pk)
+    text = browser.get(reverse("webhook", args=[hook.pk])).content.decode()
+    assert f'<a href="{reverse("repository", args=[row.pk])}">acme/site</a>' in text
+    assert f'<a href="{reverse("connection", args=[github.connection.pk])}">github: ana</a>' in text
+    server = Webhook.objects.create(
+        team=hook.team, scheme="plain", secret="x", connection=github.connection, name="server"
+    )
+    assert "about all of its repositories of github: ana" in page(browser, "webhook", server.pk)

@@ -144,7 +144,8 @@ def test_a_repository_that_nobody_looked_at_says_so() -> None:
     assert "No rule copies from here" in text
     assert "Nothing has happened here yet." in text
     assert "Visibility not told" in text
-    assert "Hook not set up" in text
+    assert "Webhook not set up" in text
+    assert " Hook " not in text
 
 
 def copied(repository: Repository, target: Repository, held: str = "") -> CopyTarget:

@@ -115,6 +115,8 @@ def test_jobs_that_would_lose_it_are_named(
     CopyTarget.objects.create(rule=writes, repository=make_repository(connection), branch="main")
     with pytest.raises(Conflict, match=r"to it of .* writes to repositories"):
         transfer.transfer(both, connection, other, share_back=True)
+    with pytest.raises(Conflict, match=r"^to it of .* writes to repositories"):  # sharing would not help
+        transfer.transfer(both, connection, other)
     assert Connection.objects.get(name="Acme").team == team
     assert reads.job.name == "from it"
 

@@ -91,7 +91,8 @@ def test_a_push_is_stored_and_told(hook: Webhook, repository: Repository, heard:
     delivery = Delivery.objects.get()
     assert (answer.status_code, answer.json()) == (202, {"id": str(delivery.pk), "verdict": "accepted"})
     assert (delivery.event, delivery.events, delivery.verdict) == ("push", ["Pushed"], "accepted")
-    assert (delivery.repository, delivery.team_id, delivery.sentence) == (repository, hook.team_id, "")
+    assert (delivery.repository, delivery.team_id) == (repository, hook.team_id)
+    assert delivery.sentence == f"main was pushed by ada and is at {json.loads(PUSH)['after'][:7]} now."
     assert heard == [
         Pushed(
             repository_id=repository.pk,
@@ -193,7 +194,7 @@ def test_a_hook_of_one_repository_needs_no_name(principal: Principal, team: Team
     body = b'{"ref": "refs/heads/main"}'
     assert post(hook, body, plain_headers(body)).status_code == 202
     assert [about(event) for event in heard] == [repository.pk]
-    assert Delivery.objects.get().sentence == ""
+    assert Delivery.objects.get().sentence == "main was pushed."
 
 
 def test_a_nameless_push_to_a_team_hook(plain_hook: Webhook, heard: list[Event]) -> None:

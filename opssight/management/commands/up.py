@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 
 from opssight.cli import Children, free_port, refuse_taken_port
 from opssight.core.command import Answer, OpsCommand, typed
-from opssight.core.env import Env
+from opssight.core.env import ADDRESS_FILE, Env
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import InvalidInput
 from opssight.demo import demo
@@ -46,6 +46,8 @@ class Command(OpsCommand):
         url = f"http://{_reachable(bind)}:{port}"
         if settings.ENV.source(Env.public_url) == "default":
             os.environ["OPSSIGHT_PUBLIC_URL"] = url  # where forges send people and webhooks
+            if not options["once"]:
+                (settings.DATA / ADDRESS_FILE).write_text(f"{url}\n")
         with Children() as children, ExitStack() as stack:
             forges = stack.enter_context(stand_in_forges(port)) if options["forges"] else []
             children.start("web", "--port", str(port), "--bind", bind)
@@ -56,7 +58,8 @@ class Command(OpsCommand):
                 return done
             if forges:
                 self.stdout.write(f"{table(forges, url)}\n")
-            self.stdout.write(f"{done.text}\n\nOpsSight is at {url} (stop it with Ctrl-C).")
+            jobs = "" if options["no_demo"] else f"{done.text}\n\n"
+            self.stdout.write(f"{jobs}OpsSight is at {url} (stop it with Ctrl-C).")
             self.stdout.flush()
             children.keep()
         return Answer({}, "", done.failed)

@@ -13,9 +13,10 @@ from opssight.accounts.scope import Principal
 from opssight.audit.actor import Actor, acting_as
 from opssight.core.command import Answer, OpsCommand, table
 from opssight.core.errors import InvalidInput
+from opssight.core.typed_secrets import secret_from
 from repos import connections, selectors, transfer
 from repos.limits import limits_of
-from repos.management.finding import find, pairs, principal_of, secret_from
+from repos.management.finding import find, pairs, principal_of
 from repos.models import Connection
 from repos.providers.base import Provider
 from repos.providers.registry import PROVIDERS, all_providers, provider_named
@@ -131,10 +132,11 @@ class Command(OpsCommand):
     def delete(self, **options: Any) -> Answer:
         connection = find_connection(options)
         with acting_as(Actor.cli()):
-            connections.delete_connection(
+            stay = connections.delete_connection(
                 principal_of(options), connection, with_everything=options["with_everything"]
             )
-        return Answer({"deleted": connection.name}, f"{connection.name} is deleted.")
+        text = f"{connection.name} is deleted.{connections.what_stays(stay)}"
+        return Answer({"deleted": connection.name, "webhooks_left": stay}, text)
 
 
 def connection_row(row: Connection) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from opssight.audit.actor import Actor, acting_as
 from opssight.core.command import Answer, OpsCommand, table, typed
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import NotFound
-from opssight.core.ids import as_uuid
 from repos import receiving, selectors
-from repos.management.finding import principal_of
+from repos.management.finding import principal_of, with_id
 from repos.models import Delivery
 
 
@@ -72,10 +71,9 @@ def delivery_row(row: Delivery) -> dict[str, Any]:
 
 
 def _find_delivery(options: dict[str, Any]) -> Delivery:
-    wanted = options["delivery"]
-    rows = selectors.deliveries(principal_of(options))
-    wanted_id = as_uuid(wanted)
-    found = rows.filter(pk=wanted_id).first() if wanted_id else None
+    found = with_id(selectors.deliveries(principal_of(options)), options["delivery"])
     if found is None:
-        raise NotFound(f"There is no delivery {wanted!r}. opssight delivery list --json shows their ids.")
+        raise NotFound(
+            f"There is no delivery {options['delivery']!r}. opssight delivery list --json shows their ids."
+        )
     return found

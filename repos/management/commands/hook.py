@@ -9,9 +9,10 @@ from django.core.management.base import CommandParser
 from opssight.accounts.local import add_team_argument, local_principal, local_team
 from opssight.audit.actor import Actor, acting_as
 from opssight.core.command import Answer, OpsCommand, table
+from opssight.core.typed_secrets import secret_from
 from repos import managed_webhooks, selectors, sources, webhooks
 from repos.management.commands.repo import find_repository
-from repos.management.finding import find, principal_of, secret_from
+from repos.management.finding import find, principal_of
 from repos.models import Webhook
 from repos.providers.registry import HOOK_SCHEMES
 

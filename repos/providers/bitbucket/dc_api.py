@@ -65,9 +65,7 @@ class DataCenterApi(Forge):
         data, headers = self._api.get_with_headers("application-properties")
         account = text_of(unquote(headers.get("x-ausername", "")), 100)
         if not account:  # everybody may ask this, so that an answer alone proves nothing
-            raise AuthFailure(
-                "Bitbucket does not know the token. Enter a new one in the connection's settings."
-            )
+            raise AuthFailure("Bitbucket does not know the token. Enter another one.")
         version = text_of(object_of(data, "a description of itself").get("version"), 40)
         return Identity(account, f"Bitbucket {version}" if version else "")
 

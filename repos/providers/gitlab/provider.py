@@ -57,6 +57,7 @@ class GitLabProvider(Forge):
 
     kind = "gitlab"
     label = "GitLab"
+    pull_word = "merge request"
     mark = "GL"
     public = PUBLIC
     asks = dict.fromkeys(Need, "api") | {Need.READ: "read_api", Need.WRITE: "write_repository"}

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
 
 from opssight.accounts.local import add_team_argument, local_principal, local_team
 from opssight.core.command import Answer, OpsCommand, table, typed
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import NotFound
+from repos.management.finding import with_id
 from syncs import jobs, selectors
 from syncs.engine.progress import read_log
 from syncs.management.commands.job import find_job
@@ -63,7 +63,8 @@ class Command(OpsCommand):
         principal = local_principal(local_team(options["team"]))
         found = selectors.runs(principal, state=options["state"])[: options["limit"]]
         rows = [run_row(run) for run in found]
-        text = table(rows, ["short_id", "kind", "title", "state", "created_at", "sentence"])
+        shown = [{**row, "sentence": row["sentence"] or row["wait_reason"]} for row in rows]
+        text = table(shown, ["short_id", "kind", "title", "state", "created_at", "sentence"])
         return Answer({"results": rows}, text if rows else "No runs.")
 
     def show(self, **options: Any) -> Answer:
@@ -118,12 +119,7 @@ def item_row(item: Item) -> dict[str, Any]:
 
 def find_run(options: dict[str, Any]) -> Run:
     """The run by its id, or the newest whose id ends with the given digits."""
-    rows = selectors.runs(local_principal(local_team(options["team"])))
-    wanted = options["run"].lower()
-    try:
-        found = rows.filter(pk=wanted).first()
-    except ValidationError:
-        found = next((run for run in rows[:2_000] if run.pk.hex.endswith(wanted)), None)
+    found = with_id(selectors.runs(local_principal(local_team(options["team"]))), options["run"])
     if found is None:
-        raise NotFound(f"There is no run {wanted!r}. opssight run list shows the newest.")
+        raise NotFound(f"There is no run {options['run']!r}. opssight run list shows the newest.")
     return found

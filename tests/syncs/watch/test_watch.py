@@ -16,8 +16,7 @@ from opssight.accounts.tokens import issue
 from opssight.audit.models import AuditEvent
 from opssight.core.clock import now
 from repos import connections, inventory
-from repos.events import Imported
-from repos.models import Connection, RateBudget, Webhook
+from repos.models import Connection, RateBudget, Repository, Webhook
 from syncs import inbox, jobs, notices
 from syncs.copy.config import parse_config
 from syncs.copy.service import create_rule
@@ -29,6 +28,7 @@ from tests.factories import make_connection, make_repository, make_team, make_us
 from tests.forges.github_refused import error
 from tests.forges.standin import Asked, Reply
 from tests.repos.forges import Connected
+from tests.repos.git.work import Bare
 from tests.syncs.runs import make_run, signed_in
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
@@ -66,20 +66,24 @@ def test_an_import_asks_for_one_run_that_registers_webhooks(github: Connected) -
 
     assert (run.state, items(run)) == (
         RunState.SUCCEEDED,
-        dict.fromkeys(("health", "inventory", "hooks", "deliveries"), "done"),
+        dict.fromkeys(("health", "inventory", "hooks", "heads", "deliveries"), "done"),
     )
     assert run.sentence.startswith("GitHub answers to ana. 2 repositories seen. 2 of 2 webhooks registered")
     assert len(github.hooks_there()) == len(github.hooks_there("acme/docs")) == 1
+    heads = dict(Repository.objects.values_list("full_name", "head_oid"))
+    assert heads["acme/site"] == github.forge.bare(github.repo()).oid("main")
+    assert "2 new repositories looked at" in run.sentence
 
 
-def test_an_import_where_nobody_could_call_asks_for_nothing(
+def test_an_import_where_nobody_could_call_reads_the_heads(
     team: Team, principal: Principal, tmp_path: Path, settings: Settings
 ) -> None:
     settings.FOLDER_ROOTS = (tmp_path,)
+    tip = Bare(tmp_path / "site.git").commit({b"a": b"b"})
     connection = make_connection(team, options={"root": str(tmp_path)})
-    inventory.import_repositories(principal, connection, found=[])
-    service.answer(Imported(heard="people", connection_id=connection.pk))
-    assert Run.objects.count() == 0
+    inventory.import_repositories(principal, connection)
+    run = execute()
+    assert (run.state, Repository.objects.get().head_oid) == (RunState.SUCCEEDED, tip)
 
 
 def test_every_connection_has_one_job_that_follows_it(team: Team) -> None:
@@ -176,7 +180,13 @@ def test_a_step_that_fails_does_not_stop_the_others(github: Connected) -> None:
 
     run = execute()
 
-    assert items(run) == {"health": "done", "inventory": "failed", "hooks": "done", "deliveries": "done"}
+    assert items(run) == {
+        "health": "done",
+        "inventory": "failed",
+        "hooks": "done",
+        "heads": "done",
+        "deliveries": "done",
+    }
     assert run.state == RunState.PARTIAL
     assert "Repositories: " in run.sentence
 
@@ -263,7 +273,7 @@ def test_the_button_starts_a_run_of_this_team_only(github: Connected) -> None:
     answer = browser.post(reverse("connection_check", args=[connection.pk]))
     run = Run.objects.get(connection=connection)
     assert answer["Location"] == reverse("run", args=[run.pk])
-    assert run.because.endswith("pressed Check now")
+    assert run.because.startswith("Check now, pressed by")
     assert AuditEvent.objects.get(action="connection.check").object_id == str(connection.pk)
     again = browser.post(reverse("connection_check", args=[connection.pk]))
     assert again["Location"] == answer["Location"]  # it waits already
