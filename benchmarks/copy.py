@@ -25,6 +25,7 @@ from repos.git.remote import Remote
 from repos.git.runner import Git
 from repos.git.store import Stores
 from syncs.copy.config import Flow
+from syncs.copy.planning import FilePlanner, Place
 from syncs.copy.rule import Rule
 from syncs.copy.transfer import Author, Copier, End, Message, open_source
 from tests.forges.githttp import GitServer
@@ -91,9 +92,8 @@ class Ours:
             "b", "source.git", "main", (Rule("glob", "docs/**", "docs/${relative_path}"),), target, "main"
         )
         copier = Copier(stores, steps, Author("B", "b@example.org", dt.datetime.now(dt.UTC)))
-        copied = copier.copy(
-            source, source.files_since(base), ends[1], Message((flow,), source.head, uuid.uuid4().hex)
-        )
+        planner = FilePlanner((flow,), base, Place(target, "main"))
+        copied = copier.copy(source, planner, ends[1], Message((flow,), source.head, uuid.uuid4().hex))
         assert copied.commit, "nothing was copied"
         return steps.counts
 

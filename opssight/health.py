@@ -9,6 +9,7 @@ import logging
 import shutil
 import time
 import tomllib
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +20,7 @@ from typing import Any
 from django.conf import settings
 from django.db import Error as DatabaseProblem, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import F, Max
+from django.db.models import Count, F, Max, Min, Q
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
@@ -32,13 +33,14 @@ from opssight.core.clock import now
 from opssight.core.errors import Failure
 from opssight.core.keys import keyring
 from opssight.core.words import count, seconds, size
-from repos.models import DEAD_STATES, Connection, Delivery, Repository, Webhook
-from syncs.models import Worker
+from repos.models import DEAD_STATES, Connection, Delivery, Repository, RepositoryStatus, Webhook
+from syncs.models import Trigger, Worker
 
 logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 15.0  # a worker that was silent for longer does not count
 LEAST_FREE = 500_000_000  # bytes
+_LATE = 3  # looks that may be missing
 _LOOK_BACK = dt.timedelta(days=7)  # for repositories that share the webhook of their connection
 _started = time.monotonic()
 _AAD = "opssight:health:check"
@@ -148,24 +150,48 @@ def check_keys(*, sealed: bool = False) -> Check:
 
 @dataclass(frozen=True)
 class Source:
-    """A repository whose webhook reaches us: `status` is healthy, degraded, unhealthy, paused or waiting."""
+    """A repository whose webhook reaches us, or that jobs follow.
 
+    `status` is one of
+
+    healthy    its webhook was heard, or it was looked at in time
+    waiting    neither happened yet
+    degraded   its connection has trouble, or what was done for it last failed
+    unhealthy  it or its connection cannot be used
+    paused     its webhook is
+    disabled   all of the jobs that follow it are
+    """
+
+    pk: uuid.UUID
     name: str
     status: str
     last_webhook: dt.datetime | None
+    installation_id: str
 
 
 def sources(principal: Principal | None = None) -> list[Source]:
-    """Repositories with webhooks, all of them or those the principal may see."""
+    """Repositories with webhooks or jobs, all of them or those the principal may see. Four queries."""
     seen = visible_to(Repository.objects.all(), principal).values("pk") if principal else None
+    followed = {row["repository_id"]: row for row in _followed(seen)}
     latest: dict[Any, dict[str, Any]] = {}
     for row in [*_with_own_webhook(seen), *_with_shared_webhook(seen)]:
         known = latest.get(row["repository_id"])
         if known is None or (row["last"] and (not known["last"] or row["last"] > known["last"])):
             latest[row["repository_id"]] = row
-    rows = sorted(latest.values(), key=lambda row: row["full_name"])
+    found = {pk: {**_UNHEARD, **followed.get(pk, {}), **latest.get(pk, {})} for pk in {*followed, *latest}}
+    failing = _failing(seen)
+    rows = sorted(found.values(), key=lambda row: (row["full_name"], row["repository_id"]))
     names = source_names((row["repository_id"], row["full_name"], row["connection_name"]) for row in rows)
-    return [Source(names[row["repository_id"]], _status(row), row["last"]) for row in rows]
+    return [
+        Source(
+            pk=row["repository_id"],
+            name=names[row["repository_id"]],
+            status=_status(row, failing=row["repository_id"] in failing),
+            last_webhook=row["last"],
+            installation_id=row["installation_id"],
+        )
+        for row in rows
+    ]
 
 
 def source_names(repositories: Iterable[tuple[Any, str, str]]) -> dict[Any, str]:
@@ -183,6 +209,14 @@ _COLUMNS = {
     "connection_name": F("repository__connection__name"),
     "repository_state": F("repository__state"),
     "connection_state": F("repository__connection__state"),
+    "installation_id": F("repository__connection__installation_id"),
+}
+_UNHEARD: dict[str, Any] = {
+    "hook_state": "",
+    "last": None,
+    "enabled": None,
+    "poll_seconds": None,
+    "looked": None,
 }
 
 
@@ -201,14 +235,42 @@ def _with_shared_webhook(seen: Any) -> Iterator[dict[str, Any]]:
     yield from rows.annotate(last=Max("received_at"))
 
 
-def _status(row: dict[str, Any]) -> str:
+def _followed(seen: Any) -> Iterator[dict[str, Any]]:
+    """Repositories that set jobs off, with whether one of these is enabled and how often it looks."""
+    rows = Trigger.objects.all() if seen is None else Trigger.objects.filter(repository__in=seen)
+    enabled = Q(job__enabled=True)
+    counts = {
+        "enabled": Count("pk", filter=enabled),
+        "poll_seconds": Min("job__poll_seconds", filter=enabled),
+    }
+    found = rows.order_by().values("repository_id", **_COLUMNS, looked=F("repository__head_seen_at"))
+    for row in found.annotate(**counts):
+        yield dict(row)
+
+
+def _failing(seen: Any) -> set[uuid.UUID]:
+    """Those for which the last run of a job failed."""
+    rows = RepositoryStatus.objects.filter(state="failed")
+    rows = rows if seen is None else rows.filter(repository__in=seen)
+    return set(rows.values_list("repository_id", flat=True))
+
+
+def _status(row: dict[str, Any], *, failing: bool) -> str:
     if row["repository_state"] != Repository.State.ACTIVE or row["connection_state"] in DEAD_STATES:
         return "unhealthy"
+    if row["enabled"] == 0:
+        return "disabled"
     if row["hook_state"] == Webhook.State.PAUSED:
         return "paused"
-    if row["connection_state"] == Connection.State.DEGRADED:
+    if failing or row["connection_state"] == Connection.State.DEGRADED:
         return "degraded"
-    return "healthy" if row["last"] else "waiting"
+    return "healthy" if row["last"] or _looked_in_time(row) else "waiting"
+
+
+def _looked_in_time(row: dict[str, Any]) -> bool:
+    if row["poll_seconds"] is None or row["looked"] is None:
+        return False
+    return bool((now() - row["looked"]).total_seconds() < _LATE * row["poll_seconds"])
 
 
 # --- who may see everything -----------------------------------------------------------------------
@@ -305,7 +367,7 @@ def health(request: HttpRequest) -> HttpResponse:
             source.name: {
                 "status": source.status,
                 "last_webhook": source.last_webhook and source.last_webhook.isoformat(),
-                "installation_id": None,
+                "installation_id": source.installation_id or None,
             }
             for source in listed
         },

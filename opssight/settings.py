@@ -36,6 +36,8 @@ RUN_DAYS = ENV.run_days
 HOOK_RATE = ENV.hook_rate
 HOOK_REFUSED_RATE = ENV.hook_refused_rate
 HOOK_BYTES = ENV.hook_bytes
+COPIER_WEBHOOK = ENV.copier_webhook
+SIGNING_KEY = ENV.signing_key
 API_RATE = ENV.api_rate
 SIGNIN_RATE = ENV.signin_rate
 SIGN_IN = ENV.sign_in
@@ -214,6 +216,7 @@ SPECTACULAR_SETTINGS = {
         "YesNo": "repos.filters.YES_NO",
         "FoundState": "repos.filters.STATES",
         "FoundVisibility": "repos.filters.VISIBILITIES",
+        "CopyRuleState": "syncs.copy.states.STATES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -21,6 +21,7 @@ urlpatterns = [
         for name, app in KINDS.items()
         if find_spec(f"{app}.page_urls")
     ),
+    *(path("", include(f"{app}.root_urls")) for app in KINDS.values() if find_spec(f"{app}.root_urls")),
     path("api/v1/repository-management/", include("opssight.repository_management.urls")),
     path("api/v1/", include("opssight.api.urls")),
     path("admin/login/", admin_signin),

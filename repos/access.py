@@ -194,16 +194,20 @@ def repository_typed(text: str) -> Repository | None:
 
     InvalidInput where the connection is known and has no such repository.
     """
-    name, colon, full_name = text.partition(":")
-    if "://" in text or os.path.isdir(text) or not colon or full_name.startswith(":"):
+    if "://" in text or "::" in text or os.path.isdir(text):
         return None
-    connection = _typed_connection(name)
-    if connection is None:
-        return None
+    for name, colon, full_name in (text.partition(":"), text.rpartition(":")):  # a name may have one too
+        connection = _typed_connection(name) if colon else None
+        if connection is not None:
+            return _named(connection, full_name)
+    return None
+
+
+def _named(connection: Connection, full_name: str) -> Repository:
     repository: Repository | None = connection.repositories.filter(full_name=full_name).first()
     if repository is None:
         raise InvalidInput(
-            f"{name} has no repository {full_name!r} in the inventory. "
+            f"{connection.name} has no repository {full_name!r} in the inventory. "
             "opssight repo list shows what there is."
         )
     return repository

@@ -36,6 +36,16 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (typed && event.detail.parameters.has?.("find")) event.detail.parameters.set("find", typed.value);
 });
 
+// --- “How it arrives” stays open or shut when rows change ----------------------------------------------------
+document.addEventListener(
+  "toggle",
+  (event) => {
+    const open = document.getElementById("arrives-open");
+    if (event.target.id === "arrives" && open) open.value = event.target.open ? "1" : "0";
+  },
+  true,
+);
+
 // --- folders that were opened or shut by hand --------------------------------------------------------------
 function remember(name, key, wanted) {
   const there = [...document.querySelectorAll(`#bench input[name="${name}"]`)].filter((i) => i.value === key);

@@ -7,10 +7,12 @@ declared. tests/test_docs.py compares.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import django
@@ -28,6 +30,7 @@ from opssight.api import reference as api
 from opssight.core import env_docs
 from repos.providers.registry import all_providers
 from repos.providers.types import Capability
+from syncs.copy.formats.schema import FORMATS, schema
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("opssight", "repos", "syncs")
@@ -68,7 +71,17 @@ _DOCUMENTS = {
     "hook add": '{"id", "path", "url"}, and the secret when it was made now; `path` is what to POST to',
     "delivery list": '{"results": [{"id", "provider", "event", "verdict", "events"}]}',
     "copy validate": '{"valid", "format", "errors": [{"where", "message"}], "warnings": […], "rules"}',
-    "copy test": "one JSON line for each line that is read, in order; see [copy](jobs.md#trying-patterns)",
+    "copy convert": '{"yaml", "conflicts": […]}; without it, the YAML',
+    "copy sources": '{"format", "sources": [{"source", "branch", "rules", "targets", "target_names", '
+    '"enabled"}]}',
+    "copy test": '{"matched", "variables", "path"}; with `--template` alone, "path"; with `--file`, '
+    '"matched" and "targets". With `--batch`: one JSON line for each line that is read, in order, see '
+    "[copy](jobs.md#trying-patterns)",
+    "copy init": '`{"template", "yaml"}`, or with `--output` `{"template", "file"}`',
+    "copy import-env": '{"settings", "commands", "defaults", "notes": [{"variable", "sentence"}], "unknown"}',
+    "copy send-webhook": '`{"sent", "delivery", "status", "answer"}`, or with `--dry-run` '
+    '`{"sent", "delivery", "payload"}`',
+    "copy history": '`{"results": […]}` as in [the API](copy-history.md#in-the-api)',
     "copy apply": '{"status", "targets": [{"repo", "branch", "strategy", "writes", "deletes", "skipped", '
     '"commit", "pull_request", "status", "error"}]}',
     "copy sync": "the same as `copy apply`",
@@ -209,6 +222,7 @@ _CAPABILITIES = {
     Capability.REVIEWERS: "reviewers",
     Capability.ASSIGNEES: "assignees",
     Capability.AUTO_MERGE: "merge by itself once the checks passed",
+    Capability.SIGNED_COMMITS: "make commits by its API, signed by itself",
     Capability.STATUSES: "tell and read the result of a check",
     Capability.PIPELINES: "list runs of its CI",
     Capability.WEBHOOKS_IN: "deliveries can be verified",
@@ -239,6 +253,10 @@ def _capabilities() -> Iterator[str]:
         yield f"| {_CAPABILITIES[capability]} | {' | '.join(cells)} |"
 
 
+def schema_page(format_: str) -> str:
+    return json.dumps(schema(format_), indent=1) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     ".env.example": env_docs.render_env_example,
     "docs/reference/settings.md": env_docs.render_reference,
@@ -248,6 +266,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/data-model.md": data_model_page,
     "docs/reference/providers.md": providers_page,
 }
+PAGES |= {f"docs/reference/schemas/copy-{name}.json": partial(schema_page, name) for name in FORMATS}
 
 
 def main() -> None:

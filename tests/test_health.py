@@ -22,9 +22,9 @@ from opssight.audit.record import record
 from opssight.audit.sealer import seal_new
 from opssight.core import env
 from opssight.core.clock import now
-from repos.models import Connection, Delivery, Repository, Webhook
+from repos.models import Connection, Delivery, Repository, RepositoryStatus, Webhook
 from syncs.engine.request import RunRequest, request_run
-from syncs.models import Run
+from syncs.models import Run, Trigger
 from tests.factories import make_connection, make_job, make_repository, make_team, make_user, make_worker
 
 Usage = namedtuple("Usage", "total used free")
@@ -188,6 +188,62 @@ def test_a_source_is_as_well_as_its_connection_and_repository() -> None:
     assert get("/health")[1]["status"] == "healthy"
     make_hook(make_repository(make_connection(team, state="ok"), "a/gone", state="lost_access"))
     assert get("/health")[1]["sources"]["a/gone"]["status"] == "unhealthy"
+
+
+@pytest.mark.usefixtures("ready")
+def test_what_jobs_follow_is_a_source_without_any_webhook() -> None:
+    team = make_team()
+    connection = make_connection(team, state="ok")
+
+    def follow(name: str, looked: float | None = None, **job: Any) -> Repository:
+        at = None if looked is None else now() - dt.timedelta(seconds=looked)
+        repository = make_repository(connection, name, head_seen_at=at)
+        Trigger.objects.create(
+            job=make_job(team, kind="copy", **job), repository=repository, event="Pushed", ref="main"
+        )
+        return repository
+
+    follow("a/looked-at", 100, poll_seconds=60)
+    follow("a/late", 600, poll_seconds=60)
+    follow("a/never", None, poll_seconds=60)
+    follow("a/told", 5)
+    follow("a/off", 5, poll_seconds=60, enabled=False)
+    failing = follow("a/failing", 5, poll_seconds=60)
+    RepositoryStatus.objects.create(repository=failing, lane="copy", state="failed")
+    make_hook(follow("a/heard"), last_delivery_at=now())
+    make_hook(follow("a/heard-and-off", enabled=False), last_delivery_at=now())
+
+    document = get("/health")[1]
+
+    assert {name: source["status"] for name, source in document["sources"].items()} == {
+        "a/failing": "degraded",
+        "a/heard": "healthy",
+        "a/heard-and-off": "disabled",
+        "a/late": "waiting",
+        "a/looked-at": "healthy",
+        "a/never": "waiting",
+        "a/off": "disabled",
+        "a/told": "waiting",
+    }
+    assert document["status"] == "degraded"
+    assert document["sources"]["a/looked-at"]["last_webhook"] is None
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_source_that_one_of_two_jobs_follows_is_not_disabled() -> None:
+    team = make_team()
+    repository = make_repository(make_connection(team, state="ok"), "a/two", head_seen_at=now())
+    for enabled in (False, True):
+        job = make_job(team, enabled=enabled, poll_seconds=60)
+        Trigger.objects.create(job=job, repository=repository, event="Pushed", ref="main")
+    assert get("/health")[1]["sources"]["a/two"]["status"] == "healthy"
+
+
+@pytest.mark.usefixtures("ready")
+def test_a_source_of_a_github_app_names_its_installation() -> None:
+    connection = make_connection(make_team(), "github", state="ok", installation_id="4711")
+    make_hook(make_repository(connection, "a/app"))
+    assert get("/health")[1]["sources"]["a/app"]["installation_id"] == "4711"
 
 
 @pytest.mark.usefixtures("ready")

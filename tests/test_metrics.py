@@ -20,7 +20,7 @@ from opssight.metrics import METRICS, numbers
 from opssight.notices import outbox
 from opssight.notices.manage import add_rule, save_channel
 from opssight.notices.models import Severity
-from repos.models import Delivery, Repository, Webhook
+from repos.models import Delivery, RateBudget, RateSpend, Repository, Webhook
 from syncs.engine.request import RunRequest, request_run
 from syncs.models import Item, Job, Run, RunCause, Trigger
 from tests.factories import make_connection, make_job, make_repository, make_team, make_user, make_worker
@@ -188,10 +188,13 @@ def test_json_gives_webhooks_and_files_for_the_whole_and_by_source() -> None:
     RunCause.objects.create(run=run, delivery=delivery)
     at = now()
     timed = {"started_at": at - dt.timedelta(milliseconds=250), "finished_at": at}
-    make_item(run, "done", result={"files": 14, "equal": 3, "refused_count": 2}, **timed)
+    done = {"files": 14, "equal": 3, "refused_count": 2, "deletes": 4, "recorded": 5}
+    make_item(run, "done", result={**done, "from": str(docs.pk), "cross_organization": True}, **timed)
     by_button = make_run(job, "succeeded", kind="copy")
-    make_item(by_button, "skipped", result={"files": 0, "equal": 17, "refused_count": 0}, **timed)
-    make_item(by_button, "failed", planned={"add": 5, "change": 1})
+    within = {"cross_organization": False}
+    make_item(by_button, "skipped", result={"files": 0, "equal": 17, "refused_count": 0, **within}, **timed)
+    make_item(by_button, "failed", planned={"add": 5, "change": 1}, result=within)
+    Webhook.objects.filter(repository=docs).update(last_delivery_at=now())
 
     document = as_json()
 
@@ -213,7 +216,9 @@ def test_json_gives_webhooks_and_files_for_the_whole_and_by_source() -> None:
     assert files["matched"] == 40
     assert files["upload_time"]["p50_ms"] == 250.0
     assert files["upload_success_rate"] == 66.67
-    assert (files["deprecated"], files["not_collected"]) == (None, ["deprecated"])
+    assert (files["deprecated"], files["deleted"], files["not_collected"]) == (5, 4, [])
+    assert files["cross_organization"] == {"targets": 1, "targets_failed": 0, "uploaded": 14}
+    assert files["complete"] is True
     assert document["global"]["github_api"] is None
 
     assert set(document["by_source"]) == {"acme/docs", "acme/site"}
@@ -221,6 +226,7 @@ def test_json_gives_webhooks_and_files_for_the_whole_and_by_source() -> None:
     assert source["webhooks"]["received"] == 2
     assert source["files"]["uploaded"] == 14
     assert source["files"]["targets"] == 3  # also those of the run that somebody started by hand
+    assert source["last_webhook"] is not None
     assert document["by_source"]["acme/site"]["files"]["targets"] == 0
 
 
@@ -239,8 +245,101 @@ def test_what_is_not_known_is_null_and_named() -> None:
     make_item(run, "failed")  # failed before anybody knew how many files it is about
     files = as_json()["global"]["files"]
     assert (files["uploaded"], files["upload_failed"], files["matched"]) == (0, None, None)
-    assert files["not_collected"] == ["matched", "upload_failed", "deprecated"]
+    assert files["not_collected"] == ["matched", "upload_failed", "cross_organization"]
     assert files["targets_failed"] == 1
+
+
+@pytest.mark.django_db
+def test_files_of_a_run_by_an_earlier_version_are_unknown_where_it_did_not_tell() -> None:
+    run = make_run(make_job(make_team(), kind="copy"), "succeeded", kind="copy")
+    make_item(run, "done", result={"files": 3, "equal": 0, "refused_count": 0})
+    files = as_json()["global"]["files"]
+    assert (files["uploaded"], files["deleted"], files["deprecated"]) == (3, None, None)
+    assert files["not_collected"] == ["deleted", "deprecated", "cross_organization"]
+
+
+@pytest.mark.django_db
+def test_copies_to_other_owners_are_counted_apart_and_can_be_asked_for() -> None:
+    team = make_team()
+    source = make_repository(make_connection(team), "acme/docs")
+    run = make_run(make_job(team, kind="copy"), "succeeded", kind="copy", repository=source)
+    for cross, state, files in (
+        (True, "done", 3),
+        (True, "failed", 0),
+        (False, "done", 5),
+        (None, "done", 7),
+    ):
+        known = {} if cross is None else {"cross_organization": cross}
+        make_item(run, state, result={"files": files, "equal": 0, "refused_count": 0, **known})
+
+    def uploaded(query: str) -> tuple[int, int]:
+        document = Client().get(f"/metrics?format=json{query}").json()
+        assert document["by_source"]["acme/docs"]["files"] == document["global"]["files"]
+        return document["global"]["files"]["uploaded"], document["global"]["files"]["targets"]
+
+    assert uploaded("") == (15, 4)
+    assert uploaded("&cross_organization=true") == (3, 2)
+    assert uploaded("&cross_organization=false") == (5, 1)
+    refused = Client().get("/metrics?format=json&cross_organization=maybe")
+    assert (refused.status_code, refused["Content-Type"]) == (400, "application/problem+json")
+    found = scrape()
+    assert found["opssight_copy_cross_organization_targets_last_day"] == {("done",): 1, ("failed",): 1}
+    assert found["opssight_copy_targets_last_day"] == {("done",): 3, ("failed",): 1}
+
+
+@pytest.mark.django_db
+def test_what_was_only_looked_at_or_stands_in_a_pull_request_is_not_written_again() -> None:
+    run = make_run(make_job(make_team(), kind="copy"), "succeeded", kind="copy")
+    told = {"equal": 1, "refused_count": 0, "deletes": 0, "recorded": 0, "cross_organization": False}
+    make_item(run, "skipped", result={"files": 9, **told})  # the open pull request has them
+    make_item(run, "skipped", result={"files": 0, "would": 9, "shadow": True, **told})
+    make_item(run, "planned")  # just now
+    files = as_json()["global"]["files"]
+    assert (files["uploaded"], files["equal"], files["targets"], files["shadow_targets"]) == (0, 10, 1, 1)
+    assert files["not_collected"] == []
+    assert scrape()["opssight_copy_files_last_day"] == {
+        (name,): number
+        for name, number in {"written": 0, "equal": 10, "refused": 0, "deleted": 0, "recorded": 0}.items()
+    }
+
+
+@pytest.mark.django_db
+def test_a_source_is_listed_before_anything_happened_there() -> None:
+    team = make_team()
+    source = make_repository(make_connection(team), "acme/quiet")
+    Trigger.objects.create(job=make_job(team, kind="copy"), repository=source, event="Pushed", ref="main")
+    entry = as_json()["by_source"]["acme/quiet"]
+    assert (entry["webhooks"]["received"], entry["files"]["targets"], entry["last_webhook"]) == (0, 0, None)
+
+
+@pytest.mark.django_db
+def test_requests_to_github_are_those_that_were_counted() -> None:
+    assert as_json()["global"]["not_collected"] == ["github_api"]
+    connection = make_connection(make_team(), provider="github")
+    github = as_json()["global"]["github_api"]
+    assert (github["calls"], github["errors"], github["rate_limit"]) == (0, None, None)
+    hour = now().replace(minute=0, second=0, microsecond=0)
+    for at, requests in ((hour, 7), (hour - dt.timedelta(hours=30), 100)):
+        RateSpend.objects.create(
+            connection=connection, resource="core", spender="copy", hour=at, requests=requests
+        )
+    reset = now() + dt.timedelta(minutes=20)
+    RateBudget.objects.create(
+        connection=connection, resource="core", limit=5000, remaining=4321, reset_at=reset
+    )
+    github = as_json()["global"]["github_api"]
+    assert (github["calls"], github["rate_limit"]["remaining"]) == (7, 4321)
+    assert github["not_collected"] == ["errors", "error_rate"]
+
+
+@pytest.mark.django_db
+def test_numbers_made_from_the_newest_rows_only_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(make_job(make_team(), kind="copy"), "succeeded", kind="copy")
+    for _ in range(3):
+        make_item(run, "done", result={"files": 1, "equal": 0, "refused_count": 0})
+    monkeypatch.setattr(numbers, "MOST", 2)
+    files = as_json()["global"]["files"]
+    assert (files["uploaded"], files["complete"]) == (2, False)
 
 
 def fill(n: int = 1) -> None:

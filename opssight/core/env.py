@@ -156,6 +156,10 @@ class Env:
         "The keys that encrypt stored secrets: `k2:<base64>,k1:<base64>`, 32 bytes each. The first encrypts, "
         "all decrypt. Keep a copy away from the database: without it, every stored secret is lost.",
         default=(), derived="made once into the file `keys` in OPSSIGHT_DATA", secret=True)
+    signing_key = Setting("OPSSIGHT_SIGNING_KEY", kinds.SSH_KEY, SECRETS,
+        "The ssh key that commits are signed with where a copy rule says `sign: key`. `\\n` may stand "
+        "for the end of a line. `opssight doctor` shows the public part, to be registered at the forges.",
+        default="", derived="none: such rules are refused", secret=True)
 
     database_url = Setting("OPSSIGHT_DATABASE_URL", kinds.DATABASE, DATABASE,
         "The database. `DATABASE_URL` is read where this is not set. In production a PostgreSQL on another "
@@ -202,6 +206,9 @@ class Env:
         "and nothing is stored.", default=kinds.Rate(120, 60))
     hook_bytes = Setting("OPSSIGHT_HOOK_BYTES", kinds.SIZE, WEB,
         "The largest delivery that is read; above it the answer is 413.", default=25 * 10**6)
+    copier_webhook = Setting("OPSSIGHT_COPIER_WEBHOOK", kinds.OPTIONAL_ID, WEB,
+        "The id of the webhook whose deliveries also arrive at `/webhook` and `/events`, the addresses of an "
+        "examples-copier. Without it those two answer 404.", derived="none")
     api_rate = Setting("OPSSIGHT_API_RATE", kinds.RATE, WEB,
         "The ceiling of API requests for one token or user.", default=kinds.Rate(1200, 60))
     signin_rate = Setting("OPSSIGHT_SIGNIN_RATE", kinds.RATE, WEB,

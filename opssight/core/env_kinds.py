@@ -10,11 +10,16 @@ import base64
 import ipaddress
 import re
 import ssl
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 T = TypeVar("T")
 
@@ -82,6 +87,8 @@ def choice(*words: str) -> Kind[str]:
 
     return Kind("one of " + ", ".join(words), parse)
 
+
+OPTIONAL_ID: Kind[uuid.UUID | None] = Kind("an id such as 1b4e28ba-2fa1-41d2-883f-0016d3cca427", uuid.UUID)
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
@@ -203,6 +210,27 @@ KEYS: Kind[tuple[tuple[str, bytes], ...]] = Kind(
     "keys as k2:<base64>,k1:<base64>, each a different name and 32 bytes in base64",
     _keys,
     lambda pairs: ",".join(kid for kid, _ in pairs),
+)
+
+
+_FEWEST_RSA_BITS = 2_048
+
+
+def _ssh_key(text: str) -> str:
+    # a file of variables has one line for each: \n stands for the end of a line there
+    lines = text.replace("\\n", "\n").replace("\r\n", "\n").strip() + "\n"
+    try:
+        key = serialization.load_ssh_private_key(lines.encode(), None)
+    except (TypeError, UnsupportedAlgorithm):  # it has a passphrase, or is of an unknown kind
+        raise ValueError from None
+    _require(isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey))
+    _require(not isinstance(key, rsa.RSAPrivateKey) or key.key_size >= _FEWEST_RSA_BITS)
+    return lines
+
+
+SSH_KEY: Kind[str] = Kind(
+    "a private key of OpenSSH without a passphrase, of the kind ed25519, ecdsa or rsa (2048 bits or more)",
+    _ssh_key,
 )
 
 

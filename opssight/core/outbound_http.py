@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, cast
@@ -330,3 +330,16 @@ def client(
         trust_env=False,
         headers={"Accept-Encoding": "gzip", "User-Agent": "OpsSight"},
     )
+
+
+def posted(sender: Client, url: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    """Status and body of the answer to a POST. TransientFailure when there is none, with the host's name."""
+    host = httpx.URL(url).host
+    try:
+        with sender:
+            answer = sender.post(url, content=body, headers=dict(headers))
+    except httpx.TimeoutException:
+        raise TransientFailure(f"{host} did not answer in time.") from None
+    except httpx.HTTPError as error:
+        raise TransientFailure(f"{host} cannot be reached: {type(error).__name__}.") from None
+    return answer.status_code, answer.content

@@ -15,6 +15,8 @@ from opssight.metrics.prometheus import METRICS, text
 
 __all__ = ["METRICS", "urlpatterns"]
 
+_CROSSES = {"": None, "true": True, "false": False}
+
 
 @never_cache
 @require_safe
@@ -22,7 +24,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
     if not (settings.ANONYMOUS_METRICS or is_operator(request)):
         return _refused(request)
     if request.GET.get("format") == "json":
-        return JsonResponse(document())
+        crosses = request.GET.get("cross_organization", "")
+        if crosses not in _CROSSES:
+            return _problem(400, "Wrong filter", "cross_organization is true or false.")
+        return JsonResponse(document(_CROSSES[crosses]))
     return HttpResponse(text(), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -33,11 +38,15 @@ def _refused(request: HttpRequest) -> HttpResponse:
         if settings.METRICS_TOKEN
         else "Metrics are for the operator: ask from this machine, or set OPSSIGHT_METRICS_TOKEN."
     )
-    problem = {"type": "about:blank", "title": "Not allowed", "status": status, "detail": detail}
-    response = JsonResponse(problem, status=status, content_type="application/problem+json")
+    response = _problem(status, "Not allowed", detail)
     if status == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="metrics"'
     return response
+
+
+def _problem(status: int, title: str, detail: str) -> HttpResponse:
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JsonResponse(problem, status=status, content_type="application/problem+json")
 
 
 urlpatterns = [path("metrics", metrics, name="metrics")]

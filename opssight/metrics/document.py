@@ -6,32 +6,39 @@ Everything is for the last day (`window_seconds`). What is not known is null and
 
 from __future__ import annotations
 
-import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from typing import Any
 
+from opssight import health
 from opssight.core.clock import now
+from opssight.core.ids import as_uuid
 from opssight.health import source_names, uptime_seconds
-from opssight.metrics import numbers
+from opssight.metrics import copies, numbers
 from repos.models import Delivery, Repository
-from syncs.models import BAD_ITEMS, ItemState, Trigger
+from syncs.models import Trigger
 
 _Verdict = Delivery.Verdict
 _FAILED = (_Verdict.UNAUTHENTIC, _Verdict.UNREADABLE, _Verdict.ERROR)
 
 
-def document() -> dict[str, Any]:
-    """`{"global": {...}, "by_source": {full name: {"webhooks", "files"}}}`, real numbers only."""
-    deliveries, answers, items = numbers.deliveries(), numbers.answers(), _with_source(numbers.copied())
+def document(crosses: bool | None = None) -> dict[str, Any]:
+    """`{"global": {...}, "by_source": {full name: {"webhooks", "files"}}}`, real numbers only.
+
+    `crosses`: only copies to other owners or hosts (True), or only those within one (False).
+    """
+    deliveries, answers, copied = numbers.deliveries(), numbers.answers(), numbers.copied()
+    complete = len(copied) < numbers.MOST
+    items = [row for row in copied if crosses is None or copies.crosses(row) is crosses]
+    items = _with_source(items)
     queues, told = numbers.queue(), numbers.notices()
+    github = numbers.github_api()
     return {
         "window_seconds": int(numbers.WINDOW.total_seconds()),
         "timestamp": now().isoformat(),
         "global": {
             "webhooks": _webhooks(deliveries, answers),
-            "files": _files(items),
+            "files": {**copies.files(items), "complete": complete},
             "queues": {
                 "due": sum(row["due"] for row in queues),
                 "later": sum(row["later"] for row in queues),
@@ -41,21 +48,26 @@ def document() -> dict[str, Any]:
             },
             "workers": numbers.workers(),
             "system": {"uptime_seconds": uptime_seconds()},
-            "github_api": None,
-            "not_collected": ["github_api"],
+            "github_api": github,
+            "not_collected": [] if github else ["github_api"],
         },
-        "by_source": _by_source(deliveries, answers, items),
+        "by_source": _by_source(deliveries, answers, items, complete=complete),
     }
 
 
-def _by_source(deliveries: numbers.Rows, answers: numbers.Rows, items: numbers.Rows) -> dict[str, Any]:
+def _by_source(
+    deliveries: numbers.Rows, answers: numbers.Rows, items: numbers.Rows, *, complete: bool
+) -> dict[str, Any]:
     ids = {row["source"] for row in [*deliveries, *items]} - {None}
+    ids |= set(Trigger.objects.filter(job__kind="copy").values_list("repository_id", flat=True))
     rows = Repository.objects.filter(pk__in=ids).order_by("full_name", "id")
     names = source_names(rows.values_list("pk", "full_name", "connection__name"))
+    last = {source.pk: source.last_webhook for source in health.sources()}
     return {
         name: {
             "webhooks": _webhooks(_of(pk, deliveries), _of(pk, answers)),
-            "files": _files(_of(pk, items)),
+            "files": {**copies.files(_of(pk, items)), "complete": complete},
+            "last_webhook": at.isoformat() if (at := last.get(pk)) else None,
         }
         for pk, name in names.items()
     }
@@ -66,12 +78,16 @@ def _of(source: uuid.UUID, rows: numbers.Rows) -> numbers.Rows:
 
 
 def _with_source(items: numbers.Rows) -> numbers.Rows:
-    """A run that nobody's push caused has no repository: then its job's own source counts."""
+    """By what the item says it came from; else by its run's repository, else by its job's."""
     jobs = {row["job_id"] for row in items if row["source"] is None} - {None}
     sources = dict(
         Trigger.objects.filter(job_id__in=jobs).order_by("-id").values_list("job_id", "repository_id")
     )
-    return [{**row, "source": row["source"] or sources.get(row["job_id"])} for row in items]
+
+    def source_of(row: dict[str, Any]) -> uuid.UUID | None:
+        return as_uuid(str(row["result"].get("from"))) or row["source"] or sources.get(row["job_id"])
+
+    return [{**row, "source": source_of(row)} for row in items]
 
 
 def _webhooks(deliveries: numbers.Rows, answers: numbers.Rows) -> dict[str, Any]:
@@ -89,64 +105,6 @@ def _webhooks(deliveries: numbers.Rows, answers: numbers.Rows) -> dict[str, Any]
         "ignored": verdicts[_Verdict.IGNORED],
         "duplicates": sum(row["again"] for row in deliveries),
         "event_types": dict(events),
-        "success_rate": _rate(processed, failed),
-        "processing_time": _times(times),
-    }
-
-
-def _files(items: numbers.Rows) -> dict[str, Any]:
-    done = [row["result"] for row in items if row["state"] in (ItemState.DONE, ItemState.SKIPPED)]
-    failed = [row for row in items if row["state"] in BAD_ITEMS]
-    uploaded = _sum(result.get("files") for result in done)
-    equal = _sum(result.get("equal") for result in done)
-    # how many files a target that failed before its plan would have got is not known
-    upload_failed = _sum(sum(row["planned"].values()) if row["planned"] else None for row in failed)
-    known = {
-        "matched": None if None in (uploaded, equal, upload_failed) else uploaded + equal + upload_failed,  # type: ignore[operator]
-        "uploaded": uploaded,
-        "equal": equal,
-        "refused": _sum(result.get("refused_count") for result in done),
-        "upload_failed": upload_failed,
-        "targets": len(items),
-        "targets_failed": len(failed),
-        "deprecated": None,
-        "upload_success_rate": _rate(len(items) - len(failed), len(failed)) if done or failed else None,
-        "upload_time": _times(_spans(items)),
-    }
-    unknown = [
-        name for name in ("matched", "uploaded", "equal", "refused", "upload_failed") if known[name] is None
-    ]
-    return {**known, "not_collected": [*unknown, "deprecated"]}
-
-
-def _spans(items: numbers.Rows) -> list[float]:
-    pairs: list[tuple[dt.datetime | None, dt.datetime | None]] = [
-        (row["started_at"], row["finished_at"]) for row in items
-    ]
-    return [max((end - start).total_seconds(), 0.0) for start, end in pairs if start and end]
-
-
-def _sum(values: Iterable[int | None]) -> int | None:
-    """The sum, or None when one of them is not known."""
-    found = list(values)
-    return None if None in found else sum(value or 0 for value in found)
-
-
-def _rate(good: int, bad: int) -> float | None:
-    """Per cent, or None when there was nothing."""
-    return round(100 * good / (good + bad), 2) if good + bad else None
-
-
-def _times(took: Sequence[float]) -> dict[str, Any]:
-    """Milliseconds; null where nothing was measured. `samples` says from how many."""
-    ordered = sorted(second * 1_000 for second in took)
-    names = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
-    if not ordered:
-        return {"samples": 0, **dict.fromkeys(["avg_ms", "min_ms", "max_ms", *names])}
-    return {
-        "samples": len(ordered),
-        "avg_ms": round(sum(ordered) / len(ordered), 1),
-        "min_ms": round(ordered[0], 1),
-        "max_ms": round(ordered[-1], 1),
-        **{name: round(numbers.percentile(ordered, share), 1) for name, share in names.items()},
+        "success_rate": copies.rate(processed, failed),
+        "processing_time": numbers.times(times),
     }

@@ -20,7 +20,7 @@ from opssight.core.ids import first_id
 from opssight.health import BEAT_SECONDS
 from opssight.notices import outbox
 from opssight.notices.models import Outbox
-from repos.models import Connection, Delivery, Repository
+from repos.models import Connection, Delivery, RateBudget, RateSpend, Repository
 from syncs.engine import claim
 from syncs.models import Item, Job, Run, RunCause, RunState, Worker
 
@@ -37,6 +37,21 @@ def since() -> dt.datetime:
 def percentile(ordered: Sequence[float], share: float) -> float:
     """The smallest of the sorted values that at least `share` (0 to 1) of them do not exceed."""
     return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+
+def times(took: Sequence[float]) -> dict[str, Any]:
+    """Seconds as milliseconds; null where nothing was measured. `samples` says from how many."""
+    ordered = sorted(second * 1_000 for second in took)
+    names = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99}
+    if not ordered:
+        return {"samples": 0, **dict.fromkeys(["avg_ms", "min_ms", "max_ms", *names])}
+    return {
+        "samples": len(ordered),
+        "avg_ms": round(sum(ordered) / len(ordered), 1),
+        "min_ms": round(ordered[0], 1),
+        "max_ms": round(ordered[-1], 1),
+        **{name: round(percentile(ordered, share), 1) for name, share in names.items()},
+    }
 
 
 # --- what is now --------------------------------------------------------------------------------------
@@ -121,6 +136,25 @@ def answers() -> Rows:
         ended=F("run__finished_at"),
     )
     return [{"source": row["source"], "took": _span(row["received"], row["ended"])} for row in found[:MOST]]
+
+
+def github_api() -> dict[str, Any] | None:
+    """Requests of the last day to GitHub, and what it says is left; None without a connection to it.
+
+    The least that is left of a connection's core limit counts. Whether a request failed is not counted.
+    """
+    if not Connection.objects.filter(provider="github").exists():
+        return None
+    hours = RateSpend.objects.filter(connection__provider="github", hour__gt=since() - dt.timedelta(hours=1))
+    left = RateBudget.objects.filter(connection__provider="github", resource="core", reset_at__gt=Now())
+    least = left.order_by("remaining").first()
+    return {
+        "calls": hours.aggregate(n=Sum("requests", default=0))["n"],
+        "errors": None,
+        "error_rate": None,
+        "rate_limit": least and {"remaining": least.remaining, "reset_at": least.reset_at},
+        "not_collected": ["errors", "error_rate", *([] if least else ["rate_limit"])],
+    }
 
 
 def copied() -> Rows:

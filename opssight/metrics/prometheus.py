@@ -7,7 +7,7 @@ asked. What was counted over time is given for the last day, as gauges.
 from __future__ import annotations
 
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from opssight.core.clock import now
 from opssight.health import uptime_seconds, version
-from opssight.metrics import numbers
+from opssight.metrics import copies, numbers
 from syncs.engine.kinds import all_kinds
 
 METRICS: dict[str, str] = {
@@ -37,7 +37,12 @@ METRICS: dict[str, str] = {
     "opssight_delivery_duplicates_last_day": "How often deliveries of the last 24 hours came again.",
     "opssight_delivery_answer_seconds_last_day": "From a delivery to the end of its run, by quantile.",
     "opssight_copy_targets_last_day": "Targets of copy runs of the last 24 hours, by state of the item.",
-    "opssight_copy_files_last_day": "Files in copy runs of the last 24 hours: written, equal or refused.",
+    "opssight_copy_cross_organization_targets_last_day": (
+        "Those of them that belong to another owner or host than their source, by state of the item."
+    ),
+    "opssight_copy_files_last_day": (
+        "Files in copy runs of the last 24 hours: written, equal, refused, deleted, or recorded as gone."
+    ),
     "opssight_connections": "Connections, by provider and state.",
     "opssight_repositories": "Repositories in the inventory, by state.",
     "opssight_jobs": "Jobs, by kind and whether they are enabled.",
@@ -143,15 +148,14 @@ def _quantiles(name: str, labels: list[str], values: dict[tuple[str, ...], list[
 
 
 def _copies() -> Iterator[GaugeMetricFamily]:
-    states: dict[str, int] = defaultdict(int)
-    files = {"written": 0, "equal": 0, "refused": 0}
-    for row in numbers.copied():
-        states[row["state"]] += 1
-        result = row["result"]
-        files["written"] += result.get("files", 0)
-        files["equal"] += result.get("equal", 0)
-        files["refused"] += result.get("refused_count", 0)
-    yield _gauge("opssight_copy_targets_last_day", ["state"], (([s], n) for s, n in states.items()))
+    rows = numbers.copied()
+    files = copies.outcomes(rows)
+    for name, counted in (
+        ("opssight_copy_targets_last_day", rows),
+        ("opssight_copy_cross_organization_targets_last_day", [row for row in rows if copies.crosses(row)]),
+    ):
+        states = Counter(row["state"] for row in counted)
+        yield _gauge(name, ["state"], (([s], n) for s, n in states.items()))
     yield _gauge("opssight_copy_files_last_day", ["outcome"], (([o], n) for o, n in files.items()))
 
 

@@ -53,17 +53,7 @@ def report(
     when it begins and is bad enough, and once more when it is over. `url` may be a path of ours.
     Returns how many messages will be sent.
     """
-    message = Message(
-        topic=topic,
-        subject=subject[:200],
-        state=state[:40],
-        severity=Severity(severity),
-        title=redact(title or sentence)[:300],
-        sentence=redact(sentence),
-        url=f"{settings.PUBLIC_URL}{url}" if url.startswith("/") else url,
-        fields=tuple((label, redact(str(value))) for label, value in fields),
-        at=now(),
-    )
+    message = _message(topic, subject, state, Severity(severity), title, sentence, url, fields)
     told: dict[uuid.UUID, str] = {}
     with transaction.atomic():
         for rule in NoticeRule.objects.filter(team_id=team_id, enabled=True, channel__enabled=True):
@@ -72,6 +62,58 @@ def report(
         for channel_id, key in told.items():
             _store(channel_id, key, message)
     return len(told)
+
+
+def announce(
+    *,
+    team_id: uuid.UUID,
+    topic: str,
+    key: str,
+    title: str,
+    sentence: str,
+    url: str = "",
+    fields: Sequence[tuple[str, str]] = (),
+) -> int:
+    """Tell that something happened, once for each `key`, to the channels of which a rule names the topic.
+
+    Other than `report`, it is no state that begins and ends: every time counts, whatever the severity
+    of the rule. A rule for everything does not ask for it. Returns how many messages will be sent.
+    """
+    message = _message(topic, key, "happened", Severity.INFO, title, sentence, url, fields)
+    rules = NoticeRule.objects.filter(team_id=team_id, enabled=True, channel__enabled=True)
+    channels = {rule.channel_id: None for rule in rules if rule.topics and rule.wants(topic)}
+    told = 0
+    for channel_id in channels:
+        try:
+            with transaction.atomic():
+                _store(channel_id, f"{topic}:{key}", message)
+        except IntegrityError:  # it was told before
+            continue
+        told += 1
+    return told
+
+
+def _message(
+    topic: str,
+    subject: str,
+    state: str,
+    severity: Severity,
+    title: str,
+    sentence: str,
+    url: str,
+    fields: Sequence[tuple[str, str]],
+) -> Message:
+    return Message(
+        topic=topic,
+        subject=subject[:200],
+        state=state[:40],
+        severity=severity,
+        title=redact(title or sentence)[:300],
+        sentence=redact(sentence),
+        url=f"{settings.PUBLIC_URL}{url}" if url.startswith("/") else url,
+        fields=tuple((label, redact(str(value))) for label, value in fields),
+        at=now(),
+    )
 
 
 def _store(channel_id: uuid.UUID, key: str, message: Message) -> Outbox:

@@ -93,7 +93,8 @@ class ChannelForm(forms.Form):
 def topics() -> list[tuple[str, str]]:
     made = [kind for kind in all_kinds() if not kind.in_background]
     runs = [(f"run.{kind.name}", f"runs of {kind.label.lower()}") for kind in made]
-    return [*runs, ("connection", "connections that stop working")]
+    happens = [topic for kind in made for topic in kind.notice_topics]
+    return [*runs, ("connection", "connections that stop working"), *happens]
 
 
 def _has_mail() -> bool:

@@ -7,7 +7,6 @@ gone with it, and what stays is the name of a socket that nobody answers.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import socket
@@ -17,21 +16,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric import rsa
 
+from repos.git import ssh_format
 from repos.git.keys import Key
+from repos.git.ssh_format import public_blob, string, taken
 
 _FAILURE, _LIST, _LISTED, _SIGN, _SIGNED = 5, 11, 12, 13, 14
 _SHA256, _SHA512 = 2, 4  # flags: which hash an RSA key is to sign with
 _LONGEST = 262_144  # bytes of a message, as in OpenSSH's own agent
 _LONGEST_PATH = 100  # of a socket's name, everywhere
-_ECDSA_HASHES: dict[str, type[hashes.HashAlgorithm]] = {
-    "secp256r1": hashes.SHA256,
-    "secp384r1": hashes.SHA384,
-    "secp521r1": hashes.SHA512,
-}
 
 
 @contextmanager
@@ -64,7 +58,7 @@ class _Agent(threading.Thread):
     def __init__(self, key: Key, listener: socket.socket) -> None:
         super().__init__(name="ssh-agent", daemon=True)
         self._key, self._listener = key, listener
-        self._blob = _blob_of(key)
+        self._blob = public_blob(key)
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._peer: socket.socket | None = None
@@ -91,36 +85,22 @@ class _Agent(threading.Thread):
 
     def _answer(self, message: bytes) -> bytes:
         if message[0] == _LIST:
-            return bytes([_LISTED]) + struct.pack(">I", 1) + _string(self._blob) + _string(b"opssight")
+            return bytes([_LISTED]) + struct.pack(">I", 1) + string(self._blob) + string(b"opssight")
         if message[0] == _SIGN:
-            blob, rest = _taken(message[1:])
-            data, rest = _taken(rest)
+            blob, rest = taken(message[1:])
+            data, rest = taken(rest)
             (flags,) = struct.unpack(">I", rest[:4])
             signature = _signature(self._key, data, flags) if blob == self._blob else b""
             if signature:
-                return bytes([_SIGNED]) + _string(signature)
+                return bytes([_SIGNED]) + string(signature)
         return bytes([_FAILURE])
 
 
 def _signature(key: Key, data: bytes, flags: int) -> bytes:
-    """As ssh writes it: the name of the algorithm and the signature; b"" for a hash that is too weak."""
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return _string(b"ssh-ed25519") + _string(key.sign(data))
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        name = _taken(_blob_of(key))[0]
-        r, s = decode_dss_signature(key.sign(data, ec.ECDSA(_ECDSA_HASHES[key.curve.name]())))
-        return _string(name) + _string(_number(r) + _number(s))
-    if flags & _SHA512:
-        return _string(b"rsa-sha2-512") + _string(key.sign(data, padding.PKCS1v15(), hashes.SHA512()))
-    if flags & _SHA256:
-        return _string(b"rsa-sha2-256") + _string(key.sign(data, padding.PKCS1v15(), hashes.SHA256()))
-    return b""  # SHA-1
-
-
-def _blob_of(key: Key) -> bytes:
-    encoding, form = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    line = key.public_key().public_bytes(encoding, form)
-    return base64.b64decode(line.split()[1])
+    """As ssh writes it; b"" for a hash that is too weak."""
+    if isinstance(key, rsa.RSAPrivateKey) and not flags & (_SHA256 | _SHA512):
+        return b""  # SHA-1
+    return ssh_format.signature(key, data, "sha512" if flags & _SHA512 else "sha256")
 
 
 def _received(peer: socket.socket) -> bytes:
@@ -137,20 +117,3 @@ def _exactly(peer: socket.socket, count: int) -> bytes:
             raise OSError
         data += piece
     return bytes(data)
-
-
-def _taken(data: bytes) -> tuple[bytes, bytes]:
-    """The string at the beginning, and what follows it."""
-    (length,) = struct.unpack(">I", data[:4])
-    if len(data) < 4 + length:
-        raise OSError
-    return data[4 : 4 + length], data[4 + length :]
-
-
-def _string(data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + data
-
-
-def _number(value: int) -> bytes:
-    """A positive number: its first bit is never set."""
-    return _string(value.to_bytes(value.bit_length() // 8 + 1, "big"))

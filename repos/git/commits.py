@@ -27,12 +27,13 @@ def commit(
     author_name: str,
     author_email: str,
     at: dt.datetime,
+    committer: tuple[str, str] | None = None,
 ) -> str:
     """See `View.commit`."""
     if at.tzinfo is None:
         raise InvalidInput("The time of a commit needs a time zone.")
-    who = b"%s <%s> %d +0000" % (_name(author_name), _name(author_email), int(at.timestamp()))
-    head = _head(base, who, message.encode())
+    author = _person(author_name, author_email, at)
+    head = _head(base, author, _person(*committer, at) if committer else author, message.encode())
     stream = _stream(head, sorted(deletes), sorted(writes, key=lambda write: write.path))
     args = ["fast-import", "--quiet", "--done", "--force"]
     return git.run(args, git_dir=git_dir, stdin=stream).stdout.decode().strip()
@@ -51,8 +52,9 @@ def checked_path(path: bytes) -> bytes:
     return path
 
 
-def _head(base: str | None, who: bytes, message: bytes) -> bytes:
-    lines = [b"commit " + _REF, b"mark :1", b"author " + who, b"committer " + who, b"data %d" % len(message)]
+def _head(base: str | None, author: bytes, committer: bytes, message: bytes) -> bytes:
+    who = [b"author " + author, b"committer " + committer]
+    lines = [b"commit " + _REF, b"mark :1", *who, b"data %d" % len(message)]
     parent = b"from %s\n" % checked_oid(base).encode() if base else b""
     return b"\n".join([*lines, message]) + b"\n" + parent
 
@@ -72,6 +74,10 @@ def _stream(head: bytes, deletes: Iterable[bytes], writes: Iterable[Write]) -> I
         )
         yield line
     yield b"get-mark :1\ndone\n"
+
+
+def _person(name: str, email: str, at: dt.datetime) -> bytes:
+    return b"%s <%s> %d +0000" % (_name(name), _name(email), int(at.timestamp()))
 
 
 def _name(text: str) -> bytes:

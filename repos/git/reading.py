@@ -14,7 +14,7 @@ from opssight.core.errors import InvalidInput
 from repos.git.batch import contents
 from repos.git.errors import DAMAGED, MISSING, MissingObject, StoreCorrupt, TooLarge
 from repos.git.runner import Git
-from repos.git.types import NO_OBJECT, Change, CommitInfo, TreeEntry
+from repos.git.types import NO_OBJECT, Change, Commit, CommitInfo, TreeEntry
 
 _OID = re.compile(r"[0-9a-f]{40}")
 _NAME = re.compile(r"(?:refs/[^\x00-\x20\x7f~^:?*\[\\]+|HEAD|[0-9a-f]{7,40})")
@@ -160,6 +160,11 @@ class Reader(ABC):
                     raise _missing(oid) if self.partial else StoreCorrupt(DAMAGED, detail=f"no {oid}")
                 yield oid, data
 
+    def raw_commit(self, oid: str) -> bytes:
+        """The object of a commit: its headers, an empty line, its message."""
+        with self._with_all_of(oid) as git_dir:
+            return self.git.run(["cat-file", "commit", checked_oid(oid)], git_dir=git_dir).stdout
+
     def commit_info(self, oid: str) -> CommitInfo:
         return self.log(oid, limit=1)[0]
 
@@ -184,6 +189,21 @@ class Reader(ABC):
         with self.opened() as git_dir:
             return int(self.git.run(args, git_dir=git_dir).stdout)
 
+    def commits_between(self, old: str | None, new: str, *, trailer: str, limit: int) -> list[Commit]:
+        """At most `limit` commits that `new` has and `old` does not have, newest first, with a trailer."""
+        layout = f"--format=%H%n%P%n%ae%n%ce%n{_trailer_format(trailer)}%n%an"
+        args = ["log", "-z", layout, f"--max-count={limit}", "--no-show-signature", checked_oid(new)]
+        args += [f"^{checked_oid(old)}"] if old else []
+        with self._with_all_of(new, *([old] if old else [])) as git_dir:
+            records = self.git.run([*args, "--"], git_dir=git_dir).stdout.split(b"\0")
+        return [_between(record) for record in records if record]
+
+    def merge_base(self, one: str, other: str) -> str | None:
+        """The newest commit that both have; None for histories that have nothing in common."""
+        args = ["merge-base", checked_oid(one), checked_oid(other)]
+        with self._with_all_of(one, other) as git_dir:
+            return self.git.run(args, git_dir=git_dir, ok=(0, 1)).stdout.decode().strip() or None
+
     def is_ancestor(self, old: str, new: str) -> bool:
         """Whether going from `old` to `new` only adds commits. Raises MissingObject if one is not here."""
         args = ["merge-base", "--is-ancestor", checked_oid(old), checked_oid(new)]
@@ -192,9 +212,7 @@ class Reader(ABC):
 
     def find_trailer(self, tip: str, key: str, value: str, *, limit: int = 1_000) -> str | None:
         """The newest of the last `limit` commits whose message has exactly the trailer `key: value`."""
-        if not _TRAILER_KEY.fullmatch(key):
-            raise InvalidInput(f"{key[:60]!r} is not the name of a trailer.")
-        layout = f"--format=%H%n%(trailers:key={key},valueonly,unfold,separator=%x1f)"
+        layout = f"--format=%H%n{_trailer_format(key)}"
         args = ["log", "-z", layout, f"--max-count={limit}", "--no-show-signature", checked_oid(tip), "--"]
         with self._with_all_of(tip) as git_dir:
             records = self.git.run(args, git_dir=git_dir).stdout.split(b"\0")
@@ -236,6 +254,13 @@ class Reader(ABC):
         return [(row[0], row[1], int(row[2]) if len(row) > 2 else 0) for row in rows]
 
 
+def _trailer_format(key: str) -> str:
+    """How `git log` is asked for the values of a trailer, on one line."""
+    if not _TRAILER_KEY.fullmatch(key):
+        raise InvalidInput(f"{key[:60]!r} is not the name of a trailer.")
+    return f"%(trailers:key={key},valueonly,unfold,separator=%x1f)"
+
+
 def _missing(oid: str) -> MissingObject:
     return MissingObject(MISSING, detail=oid)
 
@@ -258,6 +283,12 @@ def _changes(fields: Iterator[bytes]) -> Iterator[Change]:
 def _commit(record: bytes) -> CommitInfo:
     oid, name, email, at, subject = record.decode(errors="replace").split("\n", 4)
     return CommitInfo(oid, name, email, _moment(at), subject)
+
+
+def _between(record: bytes) -> Commit:
+    oid, parents, email, committer, values, name = record.decode(errors="replace").split("\n", 5)
+    trailers = tuple(value for value in values.split("\x1f") if value)
+    return Commit(oid, tuple(parents.split()), name, email, committer, trailers)
 
 
 def _moment(seconds: str) -> dt.datetime:

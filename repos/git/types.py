@@ -71,6 +71,18 @@ class CommitInfo:
 
 
 @dataclass(frozen=True)
+class Commit:
+    """A commit of a history. `trailers`: the values of the one that was asked for, in order."""
+
+    oid: str
+    parents: tuple[str, ...]
+    author_name: str
+    author_email: str
+    committer_email: str
+    trailers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Write:
     """A path of a commit: `mode` 100644, 100755, 120000 (link) or 160000 (submodule)."""
 

@@ -11,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -18,11 +19,13 @@ from opssight.core.errors import PermanentFailure
 from repos.git import locks
 from repos.git.commits import commit
 from repos.git.errors import MISSING, MissingObject, StoreCorrupt
+from repos.git.keys import Key
 from repos.git.push import check, push
 from repos.git.reading import Reader, checked_oid
 from repos.git.refspecs import checked_ref
 from repos.git.remote import Remote
 from repos.git.runner import Git
+from repos.git.signing import signed
 from repos.git.types import RefResult, RefUpdate, Write
 
 if TYPE_CHECKING:
@@ -75,6 +78,16 @@ class View(Reader):
         args = ["hash-object", "-w", "--stdin"]
         return self.git.run(args, git_dir=self.git_dir, stdin=[data]).stdout.decode().strip()
 
+    def write_blobs(self, contents: Iterable[bytes]) -> None:
+        """Store many contents that no store has, with one process; one is in memory at a time."""
+        left = iter(contents)
+        first = next(left, None)
+        if first is None:
+            return
+        pieces = (b"blob\ndata %d\n%s\n" % (len(data), data) for data in chain([first], left))
+        args = ["fast-import", "--quiet", "--done"]
+        self.git.run(args, git_dir=self.git_dir, stdin=chain(pieces, [b"done\n"]))
+
     def commit(
         self,
         base: str | None,
@@ -85,11 +98,15 @@ class View(Reader):
         author_name: str,
         author_email: str,
         at: dt.datetime,
+        committer: tuple[str, str] | None = None,
+        key: Key | None = None,
     ) -> str:
         """A commit on `base` (None: the first of a history) that writes and deletes these paths.
 
         Contents are named by oid and may be in any of the stores. Deletions come first, so a folder can
-        become a file. The same input gives the same oid. `at` needs a time zone. Raises a `Failure`.
+        become a file. The same input gives the same oid. `at` needs a time zone. `committer` is a name and
+        an address, the author's where they are not given. `key` signs it; an ecdsa key gives another oid each
+        time. Raises a `Failure`.
         """
         listed = list(writes)
         with self.opened() as git_dir:
@@ -103,7 +120,10 @@ class View(Reader):
                 author_name=author_name,
                 author_email=author_email,
                 at=at,
+                committer=committer,
             )
+            if key is not None:
+                oid = signed(self.git, git_dir, oid, key)
         inherited = self._written.get(base or "", set())
         self._written[oid] = inherited | {write.oid for write in listed if write.mode != "160000"}
         return oid

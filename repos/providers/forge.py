@@ -62,6 +62,21 @@ class NewPull:
 
 
 @dataclass(frozen=True)
+class NewCommit:
+    """A commit to make on `parent`, at which `branch` points then, wherever it did before.
+
+    Contents are those of plain files (mode 100644) by their paths: of new ones, and of those that are there.
+    """
+
+    branch: str
+    parent: str
+    message: str
+    added: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    changed: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    deleted: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class PullChange:
     """What is to change; None leaves it."""
 
@@ -174,6 +189,7 @@ class Forge(Provider):
     # what a webhook must send, in the words of `RemoteHook.events`
     hook_events: ClassVar[frozenset[str]] = frozenset()
     delivery_header: ClassVar[str] = ""  # the one with `FailedDelivery.delivery_id`, in lower case
+    commit_bytes: ClassVar[int] = 0  # the most contents that one `commit_files` takes
     public: ClassVar[str] = ""  # the web address of the instance that is for everybody
     oauth: ClassVar[OAuth | None] = None  # where people can connect by a button
     asks: ClassVar[Mapping[Need, str]] = {}  # the scope of a token that each need asks for
@@ -237,6 +253,14 @@ class Forge(Provider):
     def auto_merge(self, external_id: str, number: int, method: MergeMethod) -> None:
         """Merge it once the checks passed. Capability AUTO_MERGE."""
         self._not_offered(Capability.AUTO_MERGE)
+
+    def commit_files(self, external_id: str, new: NewCommit) -> str:
+        """Make a commit, signed by the provider; its oid. Conflict when somebody moved the branch meanwhile.
+
+        Author and committer are as the provider sets them. At most `commit_bytes` of contents. Capability
+        SIGNED_COMMITS.
+        """
+        self._not_offered(Capability.SIGNED_COMMITS)
 
     def set_check(self, external_id: str, oid: str, check: Check) -> None:
         """Capability STATUSES."""

@@ -31,6 +31,7 @@ class Capability(StrEnum):
     REVIEWERS = "reviewers"
     ASSIGNEES = "assignees"
     AUTO_MERGE = "auto_merge"  # merges by itself once the checks passed
+    SIGNED_COMMITS = "signed_commits"  # makes commits by its API, and signs them
     STATUSES = "statuses"  # tells the result of a check of a commit
     PIPELINES = "pipelines"  # lists runs of the provider's CI
     HOOKS = "hooks"  # registers webhooks by itself

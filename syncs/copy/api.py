@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import asdict
 from typing import Any
 
@@ -16,11 +17,20 @@ from opssight.accounts.scope import Principal
 from opssight.api.fields import ObjectField
 from opssight.api.routing import extra
 from opssight.api.views import Door
+from opssight.core.errors import Conflict
 from syncs import selectors
 from syncs.api import EDITORS, Config
-from syncs.copy import service
-from syncs.copy.config import parse_config
+from syncs.copy import (
+    api_files,  # noqa: F401 - it registers its collection
+    service,
+    states,
+)
+from syncs.copy.ahead import TargetAhead, ahead, ahead_of
+from syncs.copy.api_rules import ExportView, TestView
+from syncs.copy.config import CopyConfig, parse_config
+from syncs.copy.file_config import read_version
 from syncs.copy.formats import load
+from syncs.copy.history_api import HISTORY
 from syncs.copy.paths import shown
 from syncs.copy.plan import Plan, delta
 from syncs.copy.preview import TargetPreview, preview
@@ -37,19 +47,35 @@ class CopyEditor:
         return job
 
     def update(self, principal: Principal, job: Job, config: Config, note: str, start: str) -> Job:
+        if file := states.file_of(job):
+            raise Conflict(f"{job.name} is made from the file {file.name}. Change that file.")
         job, _ = service.update_rule(principal, job, parse_config(config), note=note, start=_start(start))
         return job
 
 
 class PlanIn(serializers.Serializer[Any]):
-    config = ObjectField(help_text="The configuration of a copy job.")
-    job = serializers.UUIDField(required=False, help_text="A saved job to compare with.")
+    config = ObjectField(required=False, help_text="The configuration of a copy job.")
+    job = serializers.UUIDField(
+        required=False, help_text="A saved job: to compare with, or without `config` to plan as it stands."
+    )
+    at = serializers.CharField(
+        required=False, max_length=300, help_text="A commit, tag or branch of the source instead of its tip."
+    )
+    pull = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text="A pull request of the source, as if it was merged now.",
+    )
+    whole = serializers.BooleanField(
+        default=False, help_text="Of a saved job: all files, not only what changed since the last copy."
+    )
 
 
 class PlannedFile(serializers.Serializer[Any]):
     source_path = serializers.CharField()
     path = serializers.CharField()
-    action = serializers.ChoiceField(choices=["add", "change"])
+    action = serializers.ChoiceField(choices=["add", "change", "delete"])
 
 
 class RefusedFile(serializers.Serializer[Any]):
@@ -69,6 +95,18 @@ class PlannedTarget(serializers.Serializer[Any]):
     branch = serializers.CharField()
     matched = serializers.IntegerField(allow_null=True)
     writes = serializers.IntegerField(allow_null=True)
+    deletes = serializers.IntegerField(allow_null=True)
+    adoptable = serializers.IntegerField(
+        allow_null=True, help_text="Identical files that are there and that the rule did not write."
+    )
+    edited = serializers.IntegerField(
+        allow_null=True, help_text="Files of the rule that somebody has changed at the target."
+    )
+    orphans = serializers.IntegerField(
+        allow_null=True, help_text="Files of the rule that have no source any more and stay."
+    )
+    recorded = serializers.IntegerField(allow_null=True, help_text="Deletions that go onto the list.")
+    notices = serializers.ListField(child=serializers.CharField(), help_text=f"At most {MAX_FILES}.")
     refused = RefusedFile(many=True)
     files = PlannedFile(many=True, help_text=f"At most {MAX_FILES}.")
     delta = DeltaOut(allow_null=True, help_text="Against the saved version of `job`.")
@@ -110,7 +148,9 @@ class PlanView(Door):
     @extend_schema(operation_id="copy_plan", request=PlanIn, responses=PlanOut, tags=["copy"])
     def post(self, request: Request) -> Response:
         given = self.read(PlanIn)
-        config = service.resolve(self.principal, parse_config(given["config"]))
+        if "config" not in given or "at" in given or "pull" in given:
+            return Response(self._ahead(given))
+        config = service.resolve_rule(self.principal, parse_config(given["config"]))
         live = self._live(given) if "job" in given else None
         found = preview(self.principal, config, live)
         return Response(
@@ -122,11 +162,32 @@ class PlanView(Door):
             }
         )
 
-    def _live(self, given: dict[str, Any]) -> Any:
-        job = selectors.jobs(self.principal, kind="copy").filter(pk=given["job"]).first()
+    def _ahead(self, given: dict[str, Any]) -> dict[str, Any]:
+        """A saved job with its memory of what it wrote, or a configuration, at any commit."""
+        at, pull = given.get("at", ""), str(given.get("pull", ""))
+        if "config" in given:
+            config = service.resolve_rule(self.principal, parse_config(given["config"]))
+            found = ahead_of(self.principal, config, at, pull)
+        else:
+            found = ahead(self.principal, self._job(given), at, pull, whole=given["whole"])
+        return {
+            "commit": found.moment.oid,
+            "targets": [_target_ahead(one) for one in found.targets],
+            "fetching": found.moment.fetching,
+            "sentence": found.moment.sentence,
+        }
+
+    def _job(self, given: dict[str, Any]) -> Job:
+        id: uuid.UUID | None = given.get("job")
+        job = selectors.jobs(self.principal, kind="copy").filter(pk=id).first() if id else None
         if job is None or job.version is None:
             raise serializers.ValidationError({"job": "There is no such copy job among yours."})
-        return parse_config(job.version.config)
+        return job
+
+    def _live(self, given: dict[str, Any]) -> CopyConfig | None:
+        version = self._job(given).version
+        config = read_version(version.config) if version else None
+        return config if isinstance(config, CopyConfig) else None
 
 
 class ValidateView(Door):
@@ -160,6 +221,12 @@ def _target(target: TargetPreview) -> dict[str, Any]:
         "branch": target.branch,
         "matched": plan.matched if plan else None,
         "writes": len(plan.writes) if plan else None,
+        "deletes": len(plan.deletes) if plan else None,
+        "adoptable": len(plan.adoptable) if plan else None,
+        "edited": len(plan.edited) if plan else None,
+        "orphans": len(plan.orphans) if plan else None,
+        "recorded": len(plan.records) if plan else None,
+        "notices": [notice.sentence for notice in plan.notices[:MAX_FILES]] if plan else [],
         "refused": _refused(plan) if plan else [],
         "files": _files(plan) if plan else [],
         "delta": asdict(delta(target.live, plan)) if plan and target.live else None,
@@ -169,11 +236,23 @@ def _target(target: TargetPreview) -> dict[str, Any]:
     }
 
 
+def _target_ahead(one: TargetAhead) -> dict[str, Any]:
+    shown_as = TargetPreview(
+        one.target.repository, one.target.branch, plan=one.plan, fetching=one.fetching, sentence=one.sentence
+    )
+    return _target(shown_as)
+
+
 def _files(plan: Plan) -> list[dict[str, str]]:
-    return [
+    found = [
         {"source_path": shown(w.source_path), "path": shown(w.path), "action": w.action}
         for w in plan.writes[:MAX_FILES]
     ]
+    found += [
+        {"source_path": shown(d.source_path), "path": shown(d.path), "action": "delete"}
+        for d in plan.deletes[: MAX_FILES - len(found)]
+    ]
+    return found
 
 
 def _refused(plan: Plan) -> list[dict[str, str]]:
@@ -186,5 +265,8 @@ def _refused(plan: Plan) -> list[dict[str, str]]:
 EDITORS["copy"] = CopyEditor()
 extra += [
     path("copy/plan/", PlanView.as_view(), name="copy-plan"),
+    path("copy/test/", TestView.as_view(), name="copy-test"),
+    path("copy/export/", ExportView.as_view(), name="copy-export"),
     path("copy/validate/", ValidateView.as_view(), name="copy-validate"),
+    *HISTORY,
 ]

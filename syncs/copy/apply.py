@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from opssight.core.clock import now
 from opssight.core.errors import Failure, InvalidInput, NotFound
 from repos import access
 from repos.git.errors import ShallowSource
 from repos.git.remote import Remote
+from syncs.copy.api_commits import CommitApi
+from syncs.copy.branches import Known, branch_name
 from syncs.copy.config import Flow, by_target
-from syncs.copy.plan import Plan, plan_flows
-from syncs.copy.transfer import Author, Copier, End, Message, Source, open_source, open_target
+from syncs.copy.plan import Plan, PlannedRecord
+from syncs.copy.planning import FilePlanner, Place, largest_file
+from syncs.copy.pulls import ForgeEnd, Pulls
+from syncs.copy.recording import entries, record_elsewhere, recording_message
+from syncs.copy.transfer import (
+    Author,
+    Copier,
+    End,
+    Message,
+    Planner,
+    Source,
+    open_source,
+    open_target,
+)
 
 Say = Callable[[str], None]
 
@@ -29,7 +44,9 @@ class Applied:
     strategy: str
     writes: int = 0
     skipped: int = 0
+    deletes: int = 0
     commit: str = ""
+    pull_request: str = ""  # its address
     status: str = "done"
     error: str = ""
 
@@ -39,10 +56,10 @@ class Applied:
             "branch": self.branch,
             "strategy": self.strategy,
             "writes": self.writes,
-            "deletes": 0,
+            "deletes": self.deletes,
             "skipped": self.skipped,
             "commit": self.commit or None,
-            "pull_request": None,
+            "pull_request": self.pull_request or None,
             "status": self.status,
             "error": self.error or None,
         }
@@ -72,17 +89,21 @@ def apply_flows(
     head: str,
     dry_run: bool,
     say: Say,
+    forges: Mapping[str, ForgeEnd] | None = None,
 ) -> list[Applied]:
     """Each flow in the order of the file. `base` empty: the whole tree; `head` empty: the branch's tip.
 
+    Pull requests are opened at those of the targets that are in `forges`; others get the branch of one.
     With a head only the flows of branches that hold it are applied. Nothing is written before every
     source is read: raises InvalidInput for a repository that is not in `remotes` and for a source or
     commit that is not there, and another Failure when a source cannot be read now.
     """
-    missing = sorted({name for flow in flows for name in (flow.source_repo, flow.target_repo)} - set(remotes))
+    named = {name for flow in flows for name in (flow.source_repo, flow.target_repo)}
+    lists = (flow.options.deletions for flow in flows if flow.options.deletions.policy == "record")
+    missing = sorted((named | {one.repository for one in lists if one.repository}) - set(remotes))
     if missing:
         raise InvalidInput(f"Say where these are with --repo NAME=URL: {', '.join(missing)}.")
-    places = _Places(remotes)
+    places = _Places(remotes, forges or {})
     steps = Console(say)
     sources = _sources(flows, places, steps, base=base, head=head)
     return [
@@ -95,15 +116,31 @@ def apply_flows(
 class _Places:
     """Where the repositories of the file are. The person at the keyboard is trusted with local folders."""
 
-    def __init__(self, remotes: Mapping[str, Remote]) -> None:
+    def __init__(self, remotes: Mapping[str, Remote], forges: Mapping[str, ForgeEnd]) -> None:
         self._remotes = remotes
+        self._forges = forges
         folders = [remote.path for remote in remotes.values() if remote.path is not None]
         self.stores = access.stores(access.stores().git.trusting(folders))
 
     def end(self, name: str, branch: str) -> End:
         remote = self._remotes[name]
         key = uuid.uuid5(uuid.NAMESPACE_URL, f"command line {remote.url}")
-        return End(name, branch, remote, self.stores.store(key))
+        forge_end = self.forge_end(name)
+        api = CommitApi.of(forge_end.forge, forge_end.external_id)
+        return End(name, branch, remote, self.stores.store(key), api=api)
+
+    def forge_end(self, name: str) -> ForgeEnd:
+        return self._forges.get(name) or ForgeEnd(None, "", name)
+
+
+def forges_of(pairs: Sequence[str]) -> dict[str, ForgeEnd]:
+    """The forges of those `NAME=CONNECTION:owner/name` pairs that name a repository of the inventory."""
+    found = {}
+    for name, _, text in (pair.partition("=") for pair in pairs):
+        if repository := access.repository_typed(text):
+            client = access.client_of(repository.connection, trusted=True)
+            found[name] = ForgeEnd.of(client, repository.external_id)
+    return found
 
 
 def _sources(
@@ -140,26 +177,68 @@ def _apply(
     group: Sequence[Flow], source: Source, places: _Places, steps: Console, *, base: str, dry_run: bool
 ) -> Applied:
     flow = group[-1]
-    place = Applied(flow.target_repo, flow.target_branch, flow.strategy)
-    if flow.strategy != "direct":
-        return _failed(
-            place,
-            f"The rule {flow.name} asks for {flow.strategy.replace('_', ' ')}, and only direct commits can "
-            "be made so far. Nothing was written. Set commit_strategy type: direct to commit straight to "
-            "the branch.",
-        )
+    place = Applied(flow.target_repo, flow.target_branch, flow.options.strategy)
     try:
-        files = source.files_since(base or None)
         end = places.end(flow.target_repo, flow.target_branch)
+        limit = largest_file("github" if end.remote.host == "github.com" else "")
+        planner = FilePlanner(group, base or None, Place(flow.target_repo, flow.target_branch, limit))
         if dry_run:
-            plan = plan_flows(group, files, open_target(end, steps).files)
+            plan = planner.plan(source, open_target(end, steps))
             return _done(place, plan, "", status="planned")
-        message = Message(group, source.head, run_key=f"cli/{uuid.uuid4().hex[:12]}")
-        author = Author("OpsSight", "opssight@localhost", now())
-        copied = Copier(places.stores, steps, author).copy(source, files, end, message)
+        message = Message(group, source.head, run_key=f"cli/{uuid.uuid4().hex[:12]}", since=base or None)
+        copier = Copier(places.stores, steps, Author("OpsSight", "opssight@localhost", now()))
+        if flow.options.strategy == "pull_request":
+            forge_end = places.forge_end(flow.target_repo)
+            done, plan = _propose(place, copier, source, planner, end, message, forge_end)
+        else:
+            copied = copier.copy(source, planner, end, message)
+            plan = copied.plan
+            done = _done(place, plan, copied.commit, status="done" if copied.commit else "skipped")
+        _record(copier, source, plan, message, places)
     except Failure as failure:
         return _failed(place, failure.sentence)
-    return _done(place, copied.plan, copied.commit, status="done" if copied.commit else "skipped")
+    return done
+
+
+def _record(copier: Copier, source: Source, plan: Plan, message: Message, places: _Places) -> None:
+    """Write down deletions that are recorded elsewhere. Raises a `Failure`."""
+    for (repository, branch, file), records in groupby(
+        sorted((one for one in plan.records if one.repository), key=_place),
+        key=_place,
+    ):
+        lines = entries(records, message.flow, source.end.store, source.head)
+        end = places.end(repository, branch)
+        record_elsewhere(copier, end, file, lines, recording_message(message, len(lines)), message.sign)
+
+
+def _place(record: PlannedRecord) -> tuple[str, str, str]:
+    return record.repository, record.branch, record.file
+
+
+def _propose(
+    place: Applied,
+    copier: Copier,
+    source: Source,
+    planner: Planner,
+    end: End,
+    message: Message,
+    forge_end: ForgeEnd,
+) -> tuple[Applied, Plan]:
+    """The change in a pull request, or on its branch where there is no forge."""
+    flow = message.flow
+    branch = branch_name(flow.name, "command line", flow.name, flow.source_repo, flow.target_repo, end.branch)
+    pull = forge_end.find(branch, end.branch)
+    proposal = Pulls(copier, forge_end, Known(branch)).propose(source, planner, end, message, pull)
+    for note in proposal.notes:
+        copier.steps.log("pull request", f"{end.name}: {note}")
+    if proposal.merges:
+        copier.steps.log(
+            "pull request", f"{end.name}: it does not merge by itself there; merge it.", "warning"
+        )
+    offered = proposal.offered
+    status = "done" if proposal.changed else "skipped"
+    done = _done(place, offered.plan, offered.commit, status=status)
+    return replace(done, pull_request=proposal.pull.url if proposal.pull else ""), offered.plan
 
 
 def _done(place: Applied, plan: Plan, commit: str, *, status: str) -> Applied:
@@ -171,9 +250,10 @@ def _done(place: Applied, plan: Plan, commit: str, *, status: str) -> Applied:
         place.branch,
         place.strategy,
         writes=len(plan.writes),
+        deletes=len(plan.deletes),
         skipped=plan.equal,
         commit=commit,
-        status="failed" if refused and not plan.writes else status,
+        status="failed" if refused and plan.empty else status,
         error=refused,
     )
 

@@ -11,8 +11,10 @@ class CopyConfig(AppConfig):
     def ready(self) -> None:
         from opssight.web import registry
         from repos import transfer
-        from syncs.copy import overview
+        from repos.events import Imported, Pushed, subscribe
+        from syncs.copy import file_inbox, file_watch, overview, pull_news
         from syncs.copy.uses import uses_of
+        from syncs.engine import housekeeping
 
         registry.register_nav(overview.NAV)
         registry.repository_steps.append(overview.steps)
@@ -21,3 +23,7 @@ class CopyConfig(AppConfig):
         registry.proofs.append(overview.proof)
         registry.next_steps.append(overview.next_steps)
         transfer.register(uses_of)
+        pull_news.connect()
+        registry.needs.append(file_inbox.needs)
+        subscribe(file_watch.answer, Pushed, Imported)
+        housekeeping.add_chore("files", file_watch.EVERY_SECONDS, file_watch.read_due)

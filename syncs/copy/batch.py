@@ -87,7 +87,11 @@ def _workflow(question: Mapping[str, object]) -> Answer:
     exclude = _texts(question, "exclude")
     syntax = exclude_syntax_of(exclude)
     usable = tuple(text for text in exclude if exclude_compiles(text, syntax))
-    rules = [replace(rule, exclude=usable, exclude_syntax=syntax) for rule in found if rule]
+    rules = [
+        rule if rule.exclude else replace(rule, exclude=usable, exclude_syntax=syntax)
+        for rule in found
+        if rule is not None
+    ]
     path = _text(question, "path").encode()
     compiled = compile_rules(rules, "first", "workflow")
     for hit in compiled.hits(path):

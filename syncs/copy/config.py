@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, field
+from typing import Final
 
 from opssight.core.errors import InvalidInput
 from opssight.core.yamlsafe import Document, KeyPath
+from syncs.copy.listening import LISTEN_KEYS, Listening, listening_data, read_listening
 from syncs.copy.matching import compile_rule, rule_problems, unknown_variables
+from syncs.copy.options import OPTION_KEYS, Options, options_data, read_options
 from syncs.copy.paths import BUILT_IN
 from syncs.copy.reading import Reader
 from syncs.copy.rule import EXCLUDE_SYNTAXES, MATCHES, RULE_TYPES, Flavour, Match, Rule
-
-Strategy = Literal["direct", "pull_request", "batch"]
 
 MAX_RULES: Final = 100
 MAX_TARGETS: Final = 20
@@ -55,14 +55,15 @@ class CopyConfig:
     targets: tuple[Target, ...]
     message: str = ""  # template of the commit message; empty: the default
     match: Match = "first"
+    options: Options = field(default_factory=Options)
+    listening: Listening = field(default_factory=Listening)
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Rules from one source branch to one target branch.
+    """Rules from one source branch to one target branch, and how the changes arrive there.
 
-    `flavour` decides which variables a glob gives. `strategy` is how the target wants its changes;
-    a run that only writes direct commits says so for the others.
+    `flavour` decides which variables a glob gives.
     """
 
     name: str
@@ -74,7 +75,7 @@ class Flow:
     match: Match = "first"
     message: str = ""
     flavour: Flavour = "native"
-    strategy: Strategy = "direct"
+    options: Options = field(default_factory=Options)
 
 
 def flows(config: CopyConfig) -> list[Flow]:
@@ -89,6 +90,7 @@ def flows(config: CopyConfig) -> list[Flow]:
             target_branch=target.branch,
             match=config.match,
             message=config.message or DEFAULT_MESSAGE,
+            options=config.options,
         )
         for target in config.targets
     ]
@@ -99,7 +101,7 @@ def by_target(flows: Sequence[Flow]) -> list[tuple[Flow, ...]]:
     groups: dict[tuple[str, ...], list[Flow]] = {}
     for flow in flows:
         ends = (flow.source_repo, flow.source_branch, flow.target_repo, flow.target_branch)
-        groups.setdefault((*ends, flow.strategy), []).append(flow)
+        groups.setdefault((*ends, flow.options.strategy), []).append(flow)
     return [tuple(group) for group in groups.values()]
 
 
@@ -112,20 +114,22 @@ def parse_config(data: object, document: Document | None = None) -> CopyConfig:
     reader = Reader(document, unknown="error")
     top = reader.mapping(data, (), _KEYS)
     if not isinstance(data, Mapping):
-        raise InvalidInput(_summary(reader.errors), reader.errors)
+        raise InvalidInput(summary(reader.errors), reader.errors)
     source = reader.mapping(top.get("source"), ("source",), ("repository", "branch"))
     config = CopyConfig(
         name=reader.text(top, "name", (), limit=MAX_NAME),
         source_repository=reader.text(source, "repository", ("source",), limit=MAX_REPOSITORY),
         source_branch=branch(reader, source, "branch", ("source",), default=""),
-        rules=_rules(reader, top.get("rules")),
+        rules=read_rules(reader, top.get("rules"), ("rules",)),
         targets=_targets(reader, top.get("targets")),
         message=reader.text(top, "message", (), limit=MAX_MESSAGE, default="", lines=True),
         match=reader.choice(top, "match", (), MATCHES, default="first"),
+        options=read_options(reader, top),
+        listening=read_listening(reader, top),
     )
     _check_targets(reader, config)
     if reader.errors:
-        raise InvalidInput(_summary(reader.errors), reader.errors)
+        raise InvalidInput(summary(reader.errors), reader.errors)
     return config
 
 
@@ -134,14 +138,14 @@ def to_data(config: CopyConfig) -> dict[str, object]:
     data: dict[str, object] = {
         "name": config.name,
         "source": {"repository": config.source_repository, "branch": config.source_branch},
-        "rules": [_rule_data(rule) for rule in config.rules],
+        "rules": [rule_data(rule) for rule in config.rules],
         "targets": [{"repository": target.repository, "branch": target.branch} for target in config.targets],
     }
     if config.message:
         data["message"] = config.message
     if config.match != "first":
         data["match"] = config.match
-    return data
+    return data | options_data(config.options) | listening_data(config.listening)
 
 
 def branch(reader: Reader, holder: Mapping[str, object], key: str, path: KeyPath, *, default: str) -> str:
@@ -170,24 +174,25 @@ def add_rule_problems(reader: Reader, rule: Rule, path: KeyPath, names: Mapping[
     Whether the rule can be compiled and its target is safe.
     """
     problems = rule_problems(rule)
-    for field, message in problems:
-        name, _, index = field.removesuffix("]").partition("[")
+    for place_name, message in problems:
+        name, _, index = place_name.removesuffix("]").partition("[")
         place = (*path, *names[name])
         reader.error((*place, int(index)) if index else place, message)
     return not problems
 
 
 _NOT_IN_BRANCH: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{")
-_KEYS: Final = ("name", "source", "rules", "targets", "message", "match")
+_KEYS: Final = ("name", "source", "rules", "targets", "message", "match", *OPTION_KEYS, *LISTEN_KEYS)
 _RULE_KEYS: Final = ("type", "pattern", "template", "exclude", "exclude_syntax")
 
 
-def _rules(reader: Reader, value: object) -> tuple[Rule, ...]:
-    items = reader.items(value, ("rules",), limit=MAX_RULES, needed="Give at least one rule.")
-    return tuple(_rule(reader, item, ("rules", index)) for index, item in enumerate(items))
+def read_rules(reader: Reader, value: object, path: KeyPath, *, strict: bool = True) -> tuple[Rule, ...]:
+    """The list of rules at `path`. `strict`: a template may only name variables that a match gives."""
+    items = reader.items(value, path, limit=MAX_RULES, needed="Give at least one rule.")
+    return tuple(_rule(reader, item, (*path, index), strict=strict) for index, item in enumerate(items))
 
 
-def _rule(reader: Reader, value: object, path: KeyPath) -> Rule:
+def _rule(reader: Reader, value: object, path: KeyPath, *, strict: bool) -> Rule:
     before = len(reader.errors)
     data = reader.mapping(value, path, _RULE_KEYS)
     rule = Rule(
@@ -200,7 +205,7 @@ def _rule(reader: Reader, value: object, path: KeyPath) -> Rule:
     if len(reader.errors) > before:
         return rule
     names: dict[str, KeyPath] = {key: (key,) for key in _RULE_KEYS}
-    if add_rule_problems(reader, rule, path, names):
+    if add_rule_problems(reader, rule, path, names) and strict:
         for name in unknown_variables(rule):
             reader.error((*path, "template"), f"${{{name}}} has no value here; {_offered(rule)}")
     return rule
@@ -215,10 +220,10 @@ def _offered(rule: Rule) -> str:
 
 def _targets(reader: Reader, value: object) -> tuple[Target, ...]:
     items = reader.items(value, ("targets",), limit=MAX_TARGETS, needed="Give at least one target.")
-    return tuple(_target(reader, item, ("targets", index)) for index, item in enumerate(items))
+    return tuple(read_target(reader, item, ("targets", index)) for index, item in enumerate(items))
 
 
-def _target(reader: Reader, value: object, path: KeyPath) -> Target:
+def read_target(reader: Reader, value: object, path: KeyPath) -> Target:
     data = reader.mapping(value, path, ("repository", "branch"))
     return Target(
         repository=reader.text(data, "repository", path, limit=MAX_REPOSITORY),
@@ -237,7 +242,7 @@ def _check_targets(reader: Reader, config: CopyConfig) -> None:
         seen.add(target)
 
 
-def _rule_data(rule: Rule) -> dict[str, object]:
+def rule_data(rule: Rule) -> dict[str, object]:
     data: dict[str, object] = {"type": rule.type, "pattern": rule.pattern, "template": rule.template}
     if rule.exclude:
         data["exclude"] = list(rule.exclude)
@@ -246,7 +251,7 @@ def _rule_data(rule: Rule) -> dict[str, object]:
     return data
 
 
-def _summary(errors: list[tuple[str, str]]) -> str:
+def summary(errors: list[tuple[str, str]]) -> str:
     where, message = errors[0]
     more = f" There are {len(errors) - 1} more problems." if len(errors) > 1 else ""
     return f"{where}: {message}{more}" if where else f"{message}{more}"

@@ -6,21 +6,23 @@ the form's. Fields of a rule and of a target repeat, in the order of their rows.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self, cast
 
-import yaml
 from django.http import QueryDict
 
 from opssight.accounts.models import Team
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.errors import InvalidInput
-from opssight.core.yamlsafe import Document, KeyPath, load_document
 from repos.models import Repository
 from syncs.copy.config import CopyConfig, Target, parse_config, to_data
+from syncs.copy.option_forms import OptionsDraft, kept, option_field_id, plain_lines, without
+from syncs.copy.options import OPTION_KEYS, read_options
+from syncs.copy.reading import Reader
 from syncs.copy.rule import ExcludeSyntax, Rule, RuleType
 
 Problems = dict[str, list[str]]  # id of a field of the page, or "" -> sentences
@@ -120,7 +122,10 @@ class TargetDraft:
 
 @dataclass(frozen=True)
 class Draft:
-    """Everything in the form, as text. Repositories are labels, see `Names`."""
+    """Everything in the form, as text. Repositories are labels, see `Names`.
+
+    `kept` are keys of the configuration that no field shows: they are saved as they are.
+    """
 
     name: str = ""
     source: str = ""
@@ -129,6 +134,8 @@ class Draft:
     targets: tuple[TargetDraft, ...] = (TargetDraft(),)
     message: str = ""
     match: str = "first"
+    options: OptionsDraft = field(default_factory=OptionsDraft)
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_post(cls, post: QueryDict) -> Self:
@@ -140,8 +147,10 @@ class Draft:
             branch=post.get("branch", "").strip(),
             rules=tuple(RuleDraft(*row) for row in rows),
             targets=tuple(TargetDraft(text.strip(), branch.strip()) for text, branch in targets),
-            message=_lines(post.get("message", "")),
+            message=plain_lines(post.get("message", "")),
             match=post.get("match", "first"),
+            options=OptionsDraft.from_post(post),
+            kept=_kept(post.get("kept", "")),
         )
 
     @classmethod
@@ -157,7 +166,14 @@ class Draft:
             targets=tuple(TargetDraft(names.label(t.repository), t.branch) for t in config.targets),
             message=config.message,
             match=config.match,
+            options=OptionsDraft.from_options(config.options, names),
+            kept=_unshown(config) | kept(config.options, names),
         )
+
+    @property
+    def kept_text(self) -> str:
+        """What no field shows, to be carried along in the form."""
+        return json.dumps(self.kept) if self.kept else ""
 
     def to_data(self, names: Names) -> dict[str, Any]:
         """Plain data as `parse_config` takes it, with ids and branches filled in where they are known."""
@@ -167,8 +183,11 @@ class Draft:
             "rules": [_rule_data(rule) for rule in self.rules],
             "targets": [_place(names, target.repository, target.branch) for target in self.targets],
             "match": self.match,
+            **self.options.to_data(names),
         }
-        return {**data, "message": self.message} if self.message else data
+        if self.message:
+            data["message"] = self.message
+        return data | dict(self.kept)
 
     def adding(self, rule: Rule) -> Self:
         """With one rule more; an empty row gives way to it."""
@@ -178,15 +197,32 @@ class Draft:
         return replace(self, rules=(*kept, new))
 
 
+_SHOWN: Final = frozenset({"name", "source", "rules", "targets", "message", "match", *OPTION_KEYS})
+MAX_KEPT: Final = 1_000_000  # characters
+
+
+def _unshown(config: CopyConfig) -> dict[str, Any]:
+    """The keys of a configuration that have no field; a message that a form would change is one as well."""
+    data = to_data(config)
+    if plain_lines(config.message) != config.message:
+        return {key: value for key, value in data.items() if key not in _SHOWN or key == "message"}
+    return {key: value for key, value in data.items() if key not in _SHOWN}
+
+
+def _kept(text: str) -> dict[str, Any]:
+    """What the form carried along; whatever else stands there is refused when the draft is checked."""
+    try:
+        found = json.loads(text) if text and len(text) <= MAX_KEPT else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 _RULE_FIELDS = ("type", "pattern", "template", "exclude", "exclude_syntax")
 
 
 def _column(post: QueryDict, name: str) -> list[str]:
-    return [_lines(text) for text in post.getlist(name)[:MAX_ROWS]]
-
-
-def _lines(text: str) -> str:
-    return text.replace("\r\n", "\n")
+    return [plain_lines(text) for text in post.getlist(name)[:MAX_ROWS]]
 
 
 def _place(names: Names, text: str, branch: str) -> dict[str, str]:
@@ -231,18 +267,20 @@ def check(draft: Draft, names: Names) -> Checked:
         config = parse_config(data)
     except InvalidInput as error:
         found += error.problems
-    found += _unknown_repositories(draft, names)
+    found += unknown_repositories(draft, names)
     wrong, missing = _sorted_problems(draft, found)
     bad_rules, bad_targets = _rows("rules", found), _rows("targets", found)
     rule_rows = tuple(index for index in range(len(draft.rules)) if index not in bad_rules)
     target_rows = tuple(index for index in range(len(draft.targets)) if index not in bad_targets)
     usable = None
     if names.find(draft.source) and not any(where.startswith("source") for where, _ in found):
-        usable = _usable(data, rule_rows, target_rows)
+        usable = _usable(data, rule_rows, target_rows, [where for where, _ in found])
     return Checked(None if found else config, wrong, usable, rule_rows, target_rows, missing)
 
 
-def _usable(data: Mapping[str, Any], rule_rows: Sequence[int], target_rows: Sequence[int]) -> CopyConfig:
+def _usable(
+    data: Mapping[str, Any], rule_rows: Sequence[int], target_rows: Sequence[int], wrong: Sequence[str]
+) -> CopyConfig:
     rules, targets = data["rules"], data["targets"]
     return CopyConfig(
         name=data["name"],
@@ -252,6 +290,7 @@ def _usable(data: Mapping[str, Any], rule_rows: Sequence[int], target_rows: Sequ
         targets=tuple(Target(**targets[index]) for index in target_rows),
         message=data.get("message", ""),
         match="every" if data["match"] == "every" else "first",
+        options=read_options(Reader(), without(data, wrong)),
     )
 
 
@@ -265,9 +304,10 @@ def _rule(data: Mapping[str, Any]) -> Rule:
     )
 
 
-def _unknown_repositories(draft: Draft, names: Names) -> list[tuple[str, str]]:
+def unknown_repositories(draft: Draft, names: Names) -> list[tuple[str, str]]:
     typed = [("source.repository", draft.source)]
     typed += [(f"targets[{index}].repository", row.repository) for index, row in enumerate(draft.targets)]
+    typed += [("deletions.repository", draft.options.record_repository)]
     return [
         (where, f"There is no repository {text!r} here. Choose one from the list, or import it first.")
         for where, text in typed
@@ -283,6 +323,8 @@ _MISSING: Final = {
     "pattern": "Say which files to take.",
     "template": "Say where to put them.",
     "repository": "Choose a repository.",
+    "find": "Say which text.",
+    "text": "Say which text.",
 }
 
 
@@ -302,6 +344,8 @@ def _is_empty(draft: Draft, where: str) -> bool:
     row, name = _row_of(where), where.rpartition(".")[2]
     if where.startswith("rules[") and row is not None and name in ("pattern", "template"):
         return not getattr(draft.rules[row], name)
+    if where.startswith("transforms[") and row is not None and name in ("find", "text"):
+        return not getattr(draft.options.transforms[row], name)
     if where.startswith("targets[") and row is not None and name == "repository":
         return not draft.targets[row].repository
     values = {"name": draft.name, "source.repository": draft.source}
@@ -326,64 +370,6 @@ def field_id(where: str) -> str:
     if row is not None and where.startswith("targets["):
         return f"target-{row}-{'branch' if name == 'branch' else 'repository'}"
     known = {"source.repository": "source", "source": "source", "source.branch": "branch"}
-    return known.get(where, where if where in ("name", "message", "match", "rules", "targets") else "")
-
-
-# --- the same as text ---------------------------------------------------------------------------------
-
-
-def to_yaml(config_data: Mapping[str, Any]) -> str:
-    """Plain data as YAML that `read_yaml` reads back unchanged."""
-    text: str = yaml.safe_dump(
-        dict(config_data), sort_keys=False, allow_unicode=True, width=1_000, default_flow_style=False
-    )
-    return text
-
-
-def config_to_yaml(config: CopyConfig, names: Names) -> str:
-    """A configuration as text, with the names of its repositories."""
-    return to_yaml(to_data(_relabelled(config, names.label)))
-
-
-def draft_to_yaml(draft: Draft, names: Names) -> str:
-    """What stands in the form as text, complete or not."""
-    checked = check(draft, names)
-    if checked.config is not None:
-        return config_to_yaml(checked.config, names)
-    data = draft.to_data(names)
-    for place in (data["source"], *data["targets"]):
-        place["repository"] = names.label(place["repository"])
-    for rule in data["rules"]:
-        if rule["exclude_syntax"] == "glob":
-            del rule["exclude_syntax"]
-    if data["match"] == "first":
-        del data["match"]
-    return to_yaml(data)
-
-
-def read_yaml(text: str, names: Names) -> CopyConfig:
-    """The configuration in a text, repositories as ids. InvalidInput names the line of each problem."""
-    document = load_document(text)
-    config = parse_config(document.data, document)
-    problems = [
-        (where, _at_line(document, where, sentence))
-        for where, sentence in _unknown_repositories(Draft.from_config(config, names), names)
-    ]
-    if problems:
-        raise InvalidInput(problems[0][1], problems)
-    known = _relabelled(config, names.id_of)
-    return parse_config(Draft.from_config(known, names).to_data(names))
-
-
-def _relabelled(config: CopyConfig, name: Any) -> CopyConfig:
-    targets = tuple(replace(target, repository=name(target.repository)) for target in config.targets)
-    return replace(config, source_repository=name(config.source_repository), targets=targets)
-
-
-def _at_line(document: Document, where: str, sentence: str) -> str:
-    path: list[str | int] = []
-    for part in where.split("."):
-        name, _, row = part.partition("[")
-        path += [name, int(row.removesuffix("]"))] if row else [name]
-    line = document.line(cast("KeyPath", tuple(path)))
-    return f"{sentence} (line {line})" if line else sentence
+    if where in known or where in ("name", "message", "match", "rules", "targets"):
+        return known.get(where, where)
+    return option_field_id(where)

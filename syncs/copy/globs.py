@@ -169,7 +169,9 @@ def quoted(text: str) -> str:
 
 
 def _plain(char: str) -> str:
-    return char if char.isalnum() and char.isascii() else f"\\x{{{ord(char):x}}}"
+    if not char.isascii() or not char.isprintable():
+        return f"\\x{{{ord(char):x}}}"
+    return char if char.isalnum() or char in "/_ " else f"\\{char}"
 
 
 def _class_regex(inside: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import ClassVar
 
+from syncs.copy import announcing
+from syncs.copy.listening import tag_fits
 from syncs.copy.models import CopyRule
 from syncs.copy.run import run_copy
 from syncs.engine.context import RunContext
 from syncs.engine.kinds import JobKind, Outcome
-from syncs.models import Job
+from syncs.models import Job, Run, Trigger
 
 
 class Copy(JobKind):
@@ -20,11 +22,22 @@ class Copy(JobKind):
     new_page: ClassVar[str] = "copy_new"
     job_noun: ClassVar[str] = "rule"
     item_noun: ClassVar[str] = "target"
+    notice_topics: ClassVar[tuple[tuple[str, str], ...]] = announcing.TOPICS
 
     def connection_of(self, job: Job) -> uuid.UUID | None:
         """Of the source: without it there is nothing to copy."""
         rows = CopyRule.objects.filter(job=job)
         return rows.values_list("source__connection_id", flat=True).first()
+
+    def takes_tag(self, trigger: Trigger, name: str) -> bool:
+        """By the glob that follows `refs/tags/`."""
+        return tag_fits(trigger.ref.removeprefix("refs/tags/"), name)
+
+    def notice_fields(self, run: Run) -> list[tuple[str, str]]:
+        return announcing.fields_of(run)
+
+    def announce(self, run: Run) -> int:
+        return announcing.announce(run)
 
     def execute(self, run: RunContext) -> Outcome:
         return run_copy(run)

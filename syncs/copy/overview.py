@@ -87,7 +87,7 @@ def protection(principal: Principal, team: Team) -> Protection | None:
     targets = _targets_of(team)
     if not targets or not principal.may(Role.VIEWER, team.pk):
         return None
-    standings = _standings(targets)
+    standings = standings_of(targets)
     shares = {"at_head": 0, "running": 0, "failed": 0, "behind": 0, "unknown": 0}
     for target in targets:
         shares[standings[target.pk]] += 1
@@ -101,7 +101,7 @@ def proof(principal: Principal, team: Team) -> Proof | None:
     targets = _targets_of(team)
     if not targets or not principal.may(Role.VIEWER, team.pk):
         return None
-    standings = _standings(targets)
+    standings = standings_of(targets)
     there = [target for target in targets if standings[target.pk] == "at_head"]
     if not there:
         return None
@@ -117,7 +117,7 @@ def _targets_of(team: Team) -> list[CopyTarget]:
     return list(rows.select_related("rule__source", "state"))
 
 
-def _standings(targets: Sequence[CopyTarget]) -> dict[int, str]:
+def standings_of(targets: Sequence[CopyTarget]) -> dict[int, str]:
     """How far each target is, by its id, as a key of STATES. Two queries."""
     jobs = {target.rule_id for target in targets}
     going_on = Run.objects.filter(job_id__in=jobs, state=RunState.RUNNING)
@@ -137,7 +137,7 @@ def job_lines(principal: Principal, repository: object) -> Sequence[JobLine]:
         "rule__job__name", "pk"
     )
     targets = list(rows) if principal.may(Role.VIEWER, repository.team_id) else []
-    standings = _standings(targets)
+    standings = standings_of(targets)
     rules: dict[UUID, list[CopyTarget]] = {}
     for target in targets:
         rules.setdefault(target.rule_id, []).append(target)

@@ -1,311 +1,287 @@
 """What a copy will do to a target: a pure function of the files here, the files there and the rules.
 
-The preview page, the dry run, the API and the run itself all show this same plan. Give it the whole
-source tree to have every clash between two files found; with the changed files of a push it finds
-those among them and with the target.
+The preview page, the dry run, the API and the run itself all show this same plan; what reads the
+repositories for it is `syncs.copy.planning`.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 from opssight.core.errors import InvalidInput
 from syncs.copy.config import Flow
-from syncs.copy.matching import RuleSet, compile_rules
+from syncs.copy.folders import Folders
 from syncs.copy.paths import safe_target, shown
-from syncs.copy.rule import Flavour, Match, Rule
+from syncs.copy.planned import (
+    Delta,
+    Manifest,
+    Notice,
+    Owned,
+    Plan,
+    PlannedDelete,
+    PlannedRecord,
+    PlannedWrite,
+    Refusal,
+    Skip,
+    SourceFile,
+    Tree,
+)
+from syncs.copy.rule import Rule
+from syncs.copy.wanted import Wanted, canonical, refusal, wanted
 
-Tree = Mapping[bytes, tuple[str, str]]  # path -> (mode, oid)
+__all__ = [
+    "Delta",
+    "Gone",
+    "Manifest",
+    "Notice",
+    "Owned",
+    "Plan",
+    "PlannedDelete",
+    "PlannedRecord",
+    "PlannedWrite",
+    "Refusal",
+    "Skip",
+    "SourceFile",
+    "Tree",
+    "Wanted",
+    "delta",
+    "merged",
+    "plan_gone",
+    "plan_wanted",
+    "propose",
+    "refused",
+    "wanted",
+    "with_writes",
+]
 
-_SUBMODULE: Final = "160000"
-_MODES: Final = frozenset({"100644", "100755"})
-_SYMLINK: Final = "120000"
 _SPECIAL: Final = frozenset("*?[]{}\\")  # characters that a glob reads in its own way
 
 
-@dataclass(frozen=True, slots=True)
-class SourceFile:
-    """A file at the source commit, as `git ls-tree` gives it."""
-
-    path: bytes
-    mode: str
-    oid: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedWrite:
-    """A file to be written at `path`. `old` is what stands there now, None for a new file.
-
-    `rule_index` counts the rules of the flow from 0; `flow_index` the flows that are planned together.
-    """
-
-    source_path: bytes
-    path: bytes
-    mode: str
-    oid: str
-    rule_index: int
-    flow_index: int = 0
-    old: tuple[str, str] | None = None
-
-    @property
-    def action(self) -> Literal["add", "change"]:
-        return "add" if self.old is None else "change"
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A file that a rule takes but that is not written, and why. `path` is the source's without a target."""
-
-    source_path: bytes
-    path: bytes
-    sentence: str
-    rule_index: int
-    flow_index: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Something that a rule takes but that is not a file, and why it is left."""
-
-    source_path: bytes
-    sentence: str
-
-
 @dataclass(frozen=True)
-class Plan:
-    """Everything is in order of its path; equal input gives an equal plan and digest.
+class Gone:
+    """What becomes of files of the target whose source is gone. The fields are those of `Plan`."""
 
-    `same` are the writes that the target does not need any more; `matches` each source path that a
-    rule takes with the index of that rule; `matched` how many source files those are. The digest
-    covers what would be written, over what, and what is refused.
+    deletes: tuple[PlannedDelete, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+    records: tuple[PlannedRecord, ...] = ()
+    orphans: tuple[bytes, ...] = ()
+    dropped: tuple[bytes, ...] = ()
+
+
+_NOTHING: Final = Gone()
+
+
+def plan_wanted(
+    wanted: Wanted,
+    target: Tree,
+    owned: Manifest | None = None,
+    *,
+    before: Manifest | None = None,
+    gone: Gone = _NOTHING,
+) -> Plan:
+    """Compares what is wanted with what stands in the target.
+
+    `owned` is what the rule wrote; `before` what the rule makes of the files as they were at the last
+    commit that was copied: a file with that content is not edited either. The plan's `merges` still have
+    to be merged, see `merged`.
     """
-
-    writes: tuple[PlannedWrite, ...]
-    same: tuple[PlannedWrite, ...]
-    refused: tuple[Refusal, ...]
-    skipped: tuple[Skip, ...]
-    matches: tuple[tuple[bytes, int], ...]
-    digest: str
-
-    @property
-    def equal(self) -> int:
-        """How many files are there already as they should be."""
-        return len(self.same)
-
-    @property
-    def matched(self) -> int:
-        return len({path for path, _ in self.matches})
-
-
-@dataclass(frozen=True)
-class Delta:
-    """How many files of a target a new version of a rule adds, changes and no longer places."""
-
-    added: int
-    changed: int
-    removed: int
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What flows want of a source, whatever the target holds: reuse it for targets with equal rules.
-
-    `writes` has one write for each target path; the other fields are those of `Plan`.
-    """
-
-    writes: Mapping[bytes, PlannedWrite]
-    refused: tuple[Refusal, ...]
-    skipped: tuple[Skip, ...]
-    matches: tuple[tuple[bytes, int], ...]
-
-
-def plan_flows(flows: Sequence[Flow], files: Iterable[SourceFile], target: Tree) -> Plan:
-    """The plan of the flows to one target branch, written as one commit; see `config.by_target`.
-
-    Raises `InvalidInput` only for rules that cannot be compiled.
-    """
-    return plan_wanted(wanted(flows, files), target)
-
-
-def wanted(flows: Sequence[Flow], files: Iterable[SourceFile]) -> Wanted:
-    """Matches every file against the rules of every flow."""
-    draft = _Draft()
-    rules = [_compiled(flow.rules, flow.match, flow.flavour) for flow in flows]
-    for file in files:
-        for flow_index, rule_set in enumerate(rules):
-            draft.take(file, rule_set, flow_index)
-    return draft.finished()
-
-
-def plan_wanted(wanted: Wanted, target: Tree) -> Plan:
-    """Compares what is wanted with what stands in the target."""
-    planned_folders, target_folders = _folders(wanted.writes), _folders(target)
-    blocked = {folder for folder in planned_folders if folder in wanted.writes or folder in target}
-    writes: list[PlannedWrite] = []
-    same: list[PlannedWrite] = []
-    refused = list(wanted.refused)
+    owned = owned or {}
+    deleted = {delete.path for delete in gone.deletes}
+    there = {path: target[path] for path in target if path not in deleted} if deleted else target
+    comparing = _Comparing(wanted, there, owned, before or {})
     for path in sorted(wanted.writes):
-        write = wanted.writes[path]
-        sentence = ""
-        if blocked or path in target_folders or path in planned_folders:
-            sentence = _folder_clash(path, wanted.writes, planned_folders, target, target_folders)
-        if sentence:
-            refused.append(_refusal(write, sentence))
-            continue
-        there = target.get(path)
-        old = (_canonical(there[0]), there[1]) if there else None
-        if old == (write.mode, write.oid):
-            same.append(write)
-        else:
-            writes.append(replace(write, old=old) if old else write)
-    refused.sort(key=_refusal_order)
+        comparing.take(wanted.writes[path])
     return Plan(
-        writes=tuple(writes),
-        same=tuple(same),
-        refused=tuple(refused),
+        writes=tuple(comparing.writes),
+        same=tuple(comparing.same),
+        refused=_ordered((*wanted.refused, *gone.refused, *comparing.refused)),
         skipped=wanted.skipped,
         matches=wanted.matches,
-        digest=_digest(writes, refused),
+        deletes=gone.deletes,
+        merges=tuple(comparing.merges),
+        records=gone.records,
+        adoptable=tuple(write for write in comparing.same if write.path not in owned),
+        edited=tuple(sorted(path for path, own in owned.items() if _edited(target.get(path), own))),
+        orphans=gone.orphans,
+        dropped=gone.dropped,
     )
 
 
-@lru_cache(maxsize=16)
-def _compiled(rules: tuple[Rule, ...], match: Match, flavour: Flavour) -> RuleSet:
-    return compile_rules(rules, match, flavour)
+class _Comparing:
+    """Sorts wanted writes by what stands at their paths."""
+
+    def __init__(self, wanted: Wanted, target: Tree, owned: Manifest, before: Manifest) -> None:
+        self._wanted = wanted
+        self._target = target
+        self._owned = owned
+        self._before = before
+        self._folders = Folders(wanted.writes, target)
+        self.writes: list[PlannedWrite] = []
+        self.same: list[PlannedWrite] = []
+        self.merges: list[PlannedWrite] = []
+        self.refused: list[Refusal] = []
+
+    def take(self, write: PlannedWrite) -> None:
+        if sentence := self._folders.clash(write.path):
+            self.refused.append(refusal(write, sentence))
+            return
+        there = self._target.get(write.path)
+        old = (canonical(there[0]), there[1]) if there else None
+        if old == (write.mode, write.oid):
+            self.same.append(write)
+            return
+        # what we wrote, or would have written from the last commit that was copied
+        known = [one[write.path] for one in (self._owned, self._before) if write.path in one]
+        edited = all((own.mode, own.target_oid) != old for own in known)
+        if old is None:
+            edited = write.path in self._owned
+        write = replace(write, old=old, edited=edited and bool(known))
+        self._place(write, known=bool(known), kept=edited)
+
+    def _place(self, write: PlannedWrite, *, known: bool, kept: bool) -> None:
+        """`kept`: what stands there is not ours, so the policy for edits decides."""
+        policy = self._wanted.edits[write.flow_index] if self._wanted.edits else "overwrite"
+        if not kept or policy == "overwrite":
+            self.writes.append(write)
+        elif policy == "merge" and write.old is not None and known:
+            self.merges.append(write)
+        else:
+            self.refused.append(refusal(write, _held(write, known=known)))
 
 
-class _Draft:
-    """Collects what wants to be written where."""
+def _held(write: PlannedWrite, *, known: bool) -> str:
+    name = shown(write.path)
+    if write.old is None:
+        return f"{name} was deleted in the target since it was copied, so it is not written again."
+    if known:
+        return f"{name} was changed in the target since it was copied, so it is left as it is."
+    return f"{name} is in the target already with other content, so it is left as it is."
 
-    def __init__(self) -> None:
-        self._wanted: dict[bytes, list[PlannedWrite]] = {}
+
+def _edited(there: tuple[str, str] | None, own: Owned) -> bool:
+    return there is not None and (canonical(there[0]), there[1]) != (own.mode, own.target_oid)
+
+
+def merged(plan: Plan, results: Mapping[bytes, PlannedWrite | str]) -> Plan:
+    """The plan with its `merges` settled: by path the write with the merged content, or why there is none.
+
+    A write whose content stands there already joins `same`.
+    """
+    writes, same, refused = list(plan.writes), list(plan.same), list(plan.refused)
+    for write in plan.merges:
+        result = results[write.path]
+        if isinstance(result, str):
+            refused.append(refusal(write, result))
+        elif (result.mode, result.oid) == result.old:
+            same.append(result)
+        else:
+            writes.append(result)
+    return replace(
+        plan,
+        writes=tuple(sorted(writes, key=_by_path)),
+        same=tuple(sorted(same, key=_by_path)),
+        refused=_ordered(refused),
+        merges=(),
+    )
+
+
+def refused(plan: Plan, sentences: Mapping[bytes, str]) -> Plan:
+    """The plan without the writes at these paths; each is refused with its sentence."""
+    left = [write for write in plan.writes if write.path in sentences]
+    if not left:
+        return plan
+    return replace(
+        plan,
+        writes=tuple(write for write in plan.writes if write.path not in sentences),
+        refused=_ordered((*plan.refused, *(refusal(write, sentences[write.path]) for write in left))),
+    )
+
+
+def with_writes(plan: Plan, writes: Sequence[PlannedWrite], refused: Sequence[Refusal]) -> Plan:
+    """The plan with more writes and refusals."""
+    return replace(
+        plan,
+        writes=tuple(sorted((*plan.writes, *writes), key=_by_path)),
+        refused=_ordered((*plan.refused, *refused)),
+    )
+
+
+def plan_gone(
+    flows: Sequence[Flow], orphans: Manifest, lost: Wanted, target: Tree, recorded: Collection[bytes]
+) -> Gone:
+    """What becomes of what the rule wrote and places no more (`orphans`), as the options of its flow say.
+
+    `lost` is what the rules would make of the sources that are gone: it tells the flow of each path. Those
+    among its paths that are in `recorded` are recorded. Nothing outside of `orphans` is ever deleted.
+    """
+    found = _Going(flows, lost, target)
+    for path in sorted(orphans):
+        found.take(path, orphans[path])
+    for path in sorted(path for path in recorded if path in lost.writes):
+        found.record(path, lost.writes[path].source_path)
+    return found.finished()
+
+
+class _Going:
+    def __init__(self, flows: Sequence[Flow], lost: Wanted, target: Tree) -> None:
+        self._flows = flows
+        self._lost = lost
+        self._target = target
+        self._deletes: list[PlannedDelete] = []
         self._refused: list[Refusal] = []
-        self._skipped: dict[bytes, Skip] = {}
-        self._matches: set[tuple[bytes, int]] = set()
+        self._records: dict[bytes, PlannedRecord] = {}
+        self._orphans: list[bytes] = []
+        self._dropped: list[bytes] = []
 
-    def take(self, file: SourceFile, rules: RuleSet, flow_index: int) -> None:
-        for hit in rules.hits(file.path):
-            self._matches.add((file.path, hit.rule_index))
-            mode = _canonical(file.mode)
-            if mode == _SUBMODULE:
-                sentence = f"{shown(file.path)} is a submodule; submodules are not copied."
-                self._skipped[file.path] = Skip(file.path, sentence)
-                continue
-            path = file.path
-            try:
-                path = rules.rules[hit.rule_index].target(file.path, hit.variables)
-                safe_target(path, mode)
-            except InvalidInput as error:
-                self._refused.append(Refusal(file.path, path, error.sentence, hit.rule_index, flow_index))
-                continue
-            write = PlannedWrite(file.path, path, mode, file.oid, hit.rule_index, flow_index)
-            self._wanted.setdefault(path, []).append(write)
-
-    def finished(self) -> Wanted:
-        clean: dict[bytes, PlannedWrite] = {}
-        for path, writes in self._wanted.items():
-            if len({(write.mode, write.oid) for write in writes}) == 1:
-                clean[path] = min(writes, key=_write_order)
-            else:
-                self._refused += _rivals(sorted(writes, key=_write_order))
-        return Wanted(
-            writes=clean,
-            refused=tuple(self._refused),
-            skipped=tuple(self._skipped[path] for path in sorted(self._skipped)),
-            matches=tuple(sorted(self._matches)),
-        )
-
-
-def _refusal(write: PlannedWrite, sentence: str) -> Refusal:
-    return Refusal(write.source_path, write.path, sentence, write.rule_index, write.flow_index)
-
-
-def _rivals(writes: Sequence[PlannedWrite]) -> list[Refusal]:
-    """Files with different content want one path: none of them is written, each names another one."""
-    refused: list[Refusal] = []
-    for write in writes:
-        rival = next(one for one in writes if (one.mode, one.oid) != (write.mode, write.oid))
-        sentence = (
-            f"{shown(write.source_path)} and {shown(rival.source_path)} both go to {shown(write.path)} "
-            "and differ; change a rule so that only one does."
-        )
-        refused.append(_refusal(write, sentence))
-    return refused
-
-
-def _folder_clash(
-    path: bytes,
-    planned: Mapping[bytes, PlannedWrite],
-    planned_folders: Mapping[bytes, bytes],
-    target: Tree,
-    target_folders: Mapping[bytes, bytes],
-) -> str:
-    """Why `path` cannot be a file beside the other writes and what stands in the target; empty: it can."""
-    if path in target_folders:
-        return f"{shown(path)} is a folder in the target, with {shown(target_folders[path])} in it."
-    if path in planned_folders:
-        other = planned[planned_folders[path]]
-        return (
-            f"{shown(path)} would be a file and a folder at once: "
-            f"{shown(other.source_path)} goes to {shown(other.path)}."
-        )
-    for folder in _parents(path):
-        if folder in planned:
-            return (
-                f"{shown(folder)} would be a file and a folder at once: "
-                f"{shown(planned[folder].source_path)} goes to {shown(folder)}."
+    def take(self, path: bytes, own: Owned) -> None:
+        there = self._target.get(path)
+        if there is None:
+            self._dropped.append(path)
+            return
+        flow = self._flow(path)
+        policy = flow.options.deletions.policy
+        if policy != "delete":
+            self._orphans.append(path)
+        elif _edited(there, own):
+            sentence = (
+                f"{shown(path)} has no source any more, but was changed in the target since it was copied: "
+                "it stays, and is no longer ours."
             )
-        if folder in target:
-            kind = {_SYMLINK: "a symbolic link", _SUBMODULE: "a submodule"}.get(target[folder][0], "a file")
-            return f"{shown(folder)} is {kind} in the target, so nothing can be put into it."
-    return ""
+            self._refused.append(Refusal(own.source_path, path, sentence, 0))
+            self._dropped.append(path)
+        else:
+            self._deletes.append(PlannedDelete(own.source_path, path, (canonical(there[0]), there[1])))
+
+    def record(self, path: bytes, source_path: bytes) -> None:
+        deletions = self._flow(path).options.deletions
+        if deletions.policy == "record" and path in self._target:
+            self._records[path] = PlannedRecord(
+                source_path, path, deletions.file, deletions.repository, deletions.branch
+            )
+
+    def _flow(self, path: bytes) -> Flow:
+        """The flow that placed the file; the last one where no rule of today would."""
+        write = self._lost.writes.get(path)
+        return self._flows[write.flow_index if write else -1]
+
+    def finished(self) -> Gone:
+        return Gone(
+            tuple(self._deletes),
+            tuple(self._refused),
+            tuple(self._records.values()),
+            tuple(self._orphans),
+            tuple(self._dropped),
+        )
 
 
-def _parents(path: bytes) -> list[bytes]:
-    """`a` and `a/b` for `a/b/c`."""
-    parents: list[bytes] = []
-    end = path.find(b"/")
-    while end != -1:
-        parents.append(path[:end])
-        end = path.find(b"/", end + 1)
-    return parents
+def _ordered(refused: Iterable[Refusal]) -> tuple[Refusal, ...]:
+    return tuple(sorted(refused, key=lambda one: (one.source_path, one.path, one.flow_index, one.rule_index)))
 
 
-def _folders(paths: Iterable[bytes]) -> dict[bytes, bytes]:
-    """Every folder above `paths`, each with the first path in it."""
-    folders: dict[bytes, bytes] = {}
-    for path in paths:
-        folder = path.rpartition(b"/")[0]
-        while folder and path < folders.get(folder, path + b"\0"):
-            folders[folder] = path
-            folder = folder.rpartition(b"/")[0]
-    return folders
-
-
-def _canonical(mode: str) -> str:
-    """The mode as git writes it today: old trees hold others for the same kinds of files."""
-    if mode in _MODES or not mode.startswith("100"):
-        return mode
-    return "100755" if int(mode, 8) & 0o100 else "100644"
-
-
-def _write_order(write: PlannedWrite) -> tuple[bytes, int, int]:
-    return write.source_path, write.flow_index, write.rule_index
-
-
-def _refusal_order(refusal: Refusal) -> tuple[bytes, bytes, int, int]:
-    return refusal.source_path, refusal.path, refusal.flow_index, refusal.rule_index
-
-
-def _digest(writes: Iterable[PlannedWrite], refused: Iterable[Refusal]) -> str:
-    """SHA-256 of a text that no two plans share: Python's own spelling of their fields."""
-    written = [(write.source_path, write.path, write.mode, write.oid, write.old) for write in writes]
-    left = [(refusal.source_path, refusal.path, refusal.sentence) for refusal in refused]
-    return hashlib.sha256(repr((written, left)).encode()).hexdigest()
+def _by_path(write: PlannedWrite) -> bytes:
+    return write.path
 
 
 def delta(old: Plan, new: Plan) -> Delta:

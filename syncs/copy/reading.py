@@ -22,15 +22,33 @@ class Reader:
     """`errors` and `warnings` are (where, message); where is a path like `rules[2].pattern`.
 
     With a document, messages name the line, and unquoted numbers are read as the text that stands there.
+    `file` is put before where: it names the file when there are several.
     """
 
     def __init__(
-        self, document: Document | None = None, *, unknown: Literal["error", "warning"] = "warning"
+        self,
+        document: Document | None = None,
+        *,
+        unknown: Literal["error", "warning"] = "warning",
+        file: str = "",
     ) -> None:
         self._document = document
         self._unknown_is_error = unknown == "error"
+        self._file = file
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
+
+    def beside(self, document: Document | None, file: str) -> Reader:
+        """A reader of another file that tells its problems here."""
+        other = Reader(document, unknown="error" if self._unknown_is_error else "warning", file=file)
+        other.errors, other.warnings = self.errors, self.warnings
+        return other
+
+    def apart(self) -> Reader:
+        """A reader of the same file whose problems are told nowhere else."""
+        return Reader(
+            self._document, unknown="error" if self._unknown_is_error else "warning", file=self._file
+        )
 
     def error(self, path: KeyPath, message: str) -> None:
         self._add(self.errors, path, message)
@@ -38,9 +56,15 @@ class Reader:
     def warning(self, path: KeyPath, message: str) -> None:
         self._add(self.warnings, path, message)
 
+    def pass_on(self, warning: Problem) -> None:
+        """Take over a warning that another reader made."""
+        if len(self.warnings) < MAX_PROBLEMS and warning not in self.warnings:
+            self.warnings.append(warning)
+
     def _add(self, problems: list[Problem], path: KeyPath, message: str) -> None:
         line = self._document.line(path) if self._document else None
-        problem = (where(path), f"Line {line}: {message}" if line else message)
+        place = ": ".join(filter(None, (self._file, where(path))))
+        problem = (place, f"Line {line}: {message}" if line else message)
         if len(problems) < MAX_PROBLEMS and problem not in problems:
             problems.append(problem)
 

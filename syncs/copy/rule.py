@@ -12,6 +12,7 @@ Flavour = Literal["native", "legacy", "workflow"]
 
 RULE_TYPES: Final[tuple[RuleType, ...]] = ("prefix", "glob", "regex", "move", "copy")
 EXCLUDE_SYNTAXES: Final[tuple[ExcludeSyntax, ...]] = ("glob", "regex")
+FLAVOURS: Final[tuple[Flavour, ...]] = ("native", "legacy", "workflow")
 MATCHES: Final[tuple[Match, ...]] = ("first", "every")
 
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from django.conf import settings
 from django.db.models import QuerySet
 
 from opssight.accounts.models import Role
 from opssight.core.clock import now
-from opssight.core.errors import Failure, PermanentFailure
+from opssight.core.errors import ErrorClass, Failure, PermanentFailure
 from opssight.core.words import count, join_words, seconds
 from repos import access
+from repos.git.store import Stores
 from repos.models import Repository
-from syncs.copy import status
-from syncs.copy.config import Flow, flows, parse_config
+from syncs.copy import origin, status
+from syncs.copy.auditing import record_write
+from syncs.copy.automerge import FIRST, LOOK, look_after, request_look
+from syncs.copy.branches import Held
+from syncs.copy.config import Flow, by_target
+from syncs.copy.file_config import flows_of, read_version
 from syncs.copy.models import CopyRule, CopyState, CopyTarget
 from syncs.copy.plan import Plan
 from syncs.copy.rights import require_still
-from syncs.copy.transfer import Author, Copied, Copier, End, Message, Source, open_source
+from syncs.copy.tags import is_behind, only_tags, tag_of
+from syncs.copy.targets import Done, TargetRun, TargetWork, Work, health, name
+from syncs.copy.telling import told
+from syncs.copy.transfer import Author, Copier, End, Source, open_source
 from syncs.engine import claim
 from syncs.engine.context import RunContext
 from syncs.engine.kinds import Outcome
@@ -28,51 +34,53 @@ from syncs.engine.runner import TryAgain
 from syncs.models import BAD_ITEMS, Item, ItemState, Run, RunState
 
 
-@dataclass
-class TargetRun:
-    """One target of this run: what to do, and how it ended."""
-
-    target: CopyTarget
-    flow: Flow
-    item: Item
-    failure: Failure | None = None
-
-
 def run_copy(run: RunContext) -> Outcome:
     """Bring every target of the rule up to the source's head. Safe to start again at any point."""
     rule = _rule(run.run)
     stores = access.stores(access.git()).watched(run)
     run.checkpoint("started")
+    if run.run.input.get(LOOK):
+        return _look(run, rule, stores)
     end = End(
         rule.source.full_name,
         rule.source_branch,
         access.remote_of(rule.source),
         stores.store(rule.source.pk),
+        tag=tag_of(run.run.input),
     )
-    with _health(rule.source):
+    with health(rule.source):
         source = access.with_fresh_token(
             rule.source, end.remote, lambda remote: open_source(replace(end, remote=remote), run)
         )
     if "baseline" in run.run.input:
         return _remember_baseline(run, rule, source)
-    work = [_target_run(run, target, flow) for target, flow in _targets(run.run, rule)]
+    work = [_target_run(run, source, rule, target, group) for target, group in _targets(run.run, rule)]
     run.checkpoint("items-made")
-    copier = Copier(stores, run, _author(run.run))
+    shared = Work(run, rule, source, Copier(stores, run, _author(run.run)))
     for one in work:
-        _do_target(run, copier, source, one)
+        _do_target(shared, one)
     run.checkpoint("targets-done")
     return _finish(run, rule, source, work)
 
 
-@contextmanager
-def _health(repository: Repository) -> Iterator[None]:
-    """What git met on the way is known at the repository's connection as well."""
-    try:
-        yield
-    except Failure as failure:
-        access.note_failure(repository.connection, failure)
-        raise
-    access.note_ok(repository.connection)
+def _look(run: RunContext, rule: CopyRule, stores: Stores) -> Outcome:
+    """Only look after pull requests; the source is as it was seen last."""
+    if rule.shadow:
+        return Outcome(
+            RunState.SUCCEEDED, "The rule only looks for now, so its pull requests are left alone."
+        )
+    store = stores.store(rule.source.pk)
+    end = End(rule.source.full_name, rule.source_branch, access.remote_of(rule.source), store)
+    source = Source(end, rule.source.head_oid)
+    shared = Work(run, rule, source, Copier(stores, run, _author(run.run)))
+    proposed = CopyState.objects.filter(target__rule=rule).exclude(pull_branch="")
+    wanted = set(proposed.values_list("target", flat=True))
+    targets = [pair for pair in _targets(run.run, rule) if pair[0].pk in wanted]
+    outcome = look_after(shared, [_target_run(run, source, rule, *pair) for pair in targets])
+    if source.head:
+        with claim.fenced(run.run):
+            status.update(rule, source, run.run)
+    return outcome
 
 
 def _rule(run: Run) -> CopyRule:
@@ -89,104 +97,94 @@ def _author(run: Run) -> Author:
     return Author("OpsSight", settings.DEFAULT_FROM_EMAIL, run.created_at)
 
 
-def _targets(run: Run, rule: CopyRule) -> list[tuple[CopyTarget, Flow]]:
-    """Each target with its flow; a retry names the ones it is for."""
+def _targets(run: Run, rule: CopyRule) -> list[tuple[CopyTarget, tuple[Flow, ...]]]:
+    """Each target with its flows; a retry names the ones it is for."""
     assert run.version is not None  # noqa: S101 - checked by _rule
     wanted = set(run.input.get("only", []))
     by_place = {
-        (str(target.repository_id), target.branch): target
+        (str(target.repository_id), target.branch, target.strategy): target
         for target in rule.targets.select_related("repository__connection")
     }
     found = []
-    for flow in flows(parse_config(run.version.config)):
-        target = by_place.get((flow.target_repo, flow.target_branch))
+    for group in by_target(flows_of(read_version(run.version.config))):
+        flow = group[-1]
+        target = by_place.get((flow.target_repo, flow.target_branch, flow.options.strategy))
         if target is not None and (not wanted or str(target.pk) in wanted):
-            found.append((target, flow))
+            found.append((target, group))
     return found
 
 
-def _target_run(run: RunContext, target: CopyTarget, flow: Flow) -> TargetRun:
+def _target_run(
+    run: RunContext, source: Source, rule: CopyRule, target: CopyTarget, group: tuple[Flow, ...]
+) -> TargetRun:
     item = run.item(str(target.pk), target.repository.full_name, target.repository)
-    return TargetRun(target, flow, item)
+    if origin.FROM not in item.result:  # kept by an item that fails as well
+        run.note_item(item, origin.origin_of(rule.source, source.end.tag or source.end.branch, target))
+    return TargetRun(target, group, item)
 
 
-def _do_target(run: RunContext, copier: Copier, source: Source, one: TargetRun) -> None:
+def _do_target(work: Work, one: TargetRun) -> None:
     """One target, whatever happens to it: a failure here does not stop the others."""
+    run, source = work.run, work.source
     state = CopyState.objects.filter(target=one.target).first()
-    if run.run.attempt > 1 and one.item.state == ItemState.FAILED and not one.item.retryable:
+    if run.run.attempt > 1 and one.item.state in BAD_ITEMS and not one.item.retryable:
         one.failure = PermanentFailure(one.item.sentence)  # it would fail the same way again
         return
     done = one.item.state in (ItemState.DONE, ItemState.SKIPPED)
-    if done and state is not None and state.source_oid == source.head:
+    if done and state is not None and source.head in (state.source_oid, state.proposed_oid):
         return  # an earlier attempt of this run did it
     run.start_item(one.item)
-    base = None if run.run.input.get("whole") or state is None else source.base_of(state.source_oid)
+    if state is not None and any(is_behind(source, oid) for oid in (state.source_oid, state.proposed_oid)):
+        _keep_newer(run, source, one)
+        return
     assert run.run.version is not None  # noqa: S101 - checked by _rule
     try:
         require_still(run.run.version, one.target.repository, Role.OPERATOR)
-        end = End(
-            one.target.repository.full_name,
-            one.target.branch,
-            access.remote_of(one.target.repository),
-            copier.stores.store(one.target.repository_id),
-        )
-        files = source.files_since(base)
-        message = _message(run.run, source, one)
-        run.checkpoint("changes-read")
-        with _health(one.target.repository):
-            copied = access.with_fresh_token(
-                one.target.repository,
-                end.remote,
-                lambda remote: copier.copy(source, files, replace(end, remote=remote), message),
-            )
+        with health(one.target.repository):
+            brought = TargetWork(work, one, state).bring()
     except Failure as failure:
         one.failure = failure
-        run.fail_item(one.item, failure)
+        run.fail_item(
+            one.item, failure, state=ItemState.CONFLICT if isinstance(failure, Held) else ItemState.FAILED
+        )
         return
-    _store(run, source, one, copied)
+    _store(run, source, one, brought)
     run.checkpoint("target-stored")
 
 
-def _message(run: Run, source: Source, one: TargetRun) -> Message:
-    # ids in the database, names in the message
-    flow = replace(one.flow, source_repo=source.end.name, target_repo=one.target.repository.full_name)
-    return Message(
-        flows=(flow,),
-        head=source.head,
-        run_key=f"{run.pk}/{one.target.pk}/{source.head[:12]}",
-    )
+def _keep_newer(run: RunContext, source: Source, one: TargetRun) -> None:
+    sentence = f"It has what {source.end.tag} stands for, or newer."
+    result = {**origin.nothing_written(one.item.result), "source": source.head}
+    with run.finish_item(one.item, ItemState.SKIPPED, sentence, result=result):
+        pass
 
 
-def _store(run: RunContext, source: Source, one: TargetRun, copied: Copied) -> None:
+def _store(run: RunContext, source: Source, one: TargetRun, done: Done) -> None:
     """The result, and how far the target is now, in one transaction."""
-    plan = copied.plan
-    planned = _planned(plan)
-    written = sum(planned.values()) if not copied.found else one.item.planned.get("add", 0)
-    run.plan_item(one.item, planned)
-    state = ItemState.DONE if copied.commit else ItemState.SKIPPED
-    sentence = _target_sentence(plan, copied, written)
-    with run.finish_item(
-        one.item,
-        state,
-        sentence,
-        code="refused" if plan.refused else "",
-        result={
-            "commit": copied.commit,
-            "source": source.head,
-            "files": written,
-            "equal": plan.equal,
-            "refused": [
-                {"path": r.path.decode("utf-8", "replace"), "sentence": r.sentence} for r in plan.refused[:50]
-            ],
-            "refused_count": len(plan.refused),
-        },
-    ):
-        CopyState.objects.update_or_create(
-            target=one.target,
-            defaults={"source_oid": source.head, **({"pushed_oid": copied.commit} if copied.commit else {})},
-        )
-        if copied.commit and one.target.branch == one.target.repository.default_branch:
-            seen = {"head_oid": copied.commit, "head_seen_at": now()}
+    plan = done.plan
+    run.plan_item(one.item, _planned(plan))
+    wrote = done.state == ItemState.DONE
+    result = {
+        **origin.nothing_written(one.item.result),
+        **(origin.written(plan) if wrote else {}),
+        "commit": done.commit,
+        "source": source.head,
+        "files": done.written,
+        "deletes": done.deleted,
+        "equal": plan.equal,
+        "refused": [{"path": name(r.path), "sentence": r.sentence} for r in plan.refused[:50]],
+        "refused_count": len(plan.refused),
+        **told(plan),
+        **done.result,
+    }
+    code = "refused" if plan.refused else ""
+    with run.finish_item(one.item, done.state, done.sentence, code=code, result=result):
+        if wrote:
+            record_write(run.run, one.item, result)
+        if done.values:
+            CopyState.objects.update_or_create(target=one.target, defaults=done.values)
+        if done.commit and not done.pending and one.target.branch == one.target.repository.default_branch:
+            seen = {"head_oid": done.commit, "head_seen_at": now()}
             Repository.objects.filter(pk=one.target.repository_id).update(**seen)
 
 
@@ -194,20 +192,16 @@ def _planned(plan: Plan) -> dict[str, int]:
     return {
         "add": sum(1 for write in plan.writes if write.action == "add"),
         "change": sum(1 for write in plan.writes if write.action == "change"),
+        **({"delete": len(plan.deletes)} if plan.deletes else {}),
     }
-
-
-def _target_sentence(plan: Plan, copied: Copied, written: int) -> str:
-    refused = f" {count(len(plan.refused), 'file')} left out." if plan.refused else ""
-    if copied.commit:
-        return f"{count(written, 'file')} written.{refused}"
-    if plan.matched:
-        return f"Already the same: {count(plan.matched, 'file')} compared.{refused}"
-    return f"No changed file matches the rule.{refused}"
 
 
 def _remember_baseline(run: RunContext, rule: CopyRule, source: Source) -> Outcome:
     """From now on: nothing is copied until the source changes again."""
+    if run.run.version is not None and (tags := only_tags(run.run.version.config)):
+        # the first tag that fits is copied as a whole, wherever it stands
+        sentence = f"Ready: files are copied when {source.end.name} gets a tag that fits {tags}."
+        return Outcome(RunState.SUCCEEDED, sentence)
     baseline = run.run.input["baseline"] or source.head
     head = baseline if source.end.store.has(baseline) else source.head
     with claim.fenced(run.run):
@@ -223,11 +217,16 @@ def _remember_baseline(run: RunContext, rule: CopyRule, source: Source) -> Outco
 def _finish(run: RunContext, rule: CopyRule, source: Source, work: list[TargetRun]) -> Outcome:
     with claim.fenced(run.run):
         status.update(rule, source, run.run)
+        if any(one.item.result.get("merges") for one in work):
+            because = f"checks of pull requests of run {run.run.short_id}"
+            request_look(rule.job, Run.Trigger(run.run.trigger), because, FIRST, parent=run.run)
     run.checkpoint("status-stored")
     failed = [one for one in work if one.failure is not None]
     passing = [one.failure for one in failed if one.failure is not None and one.failure.retryable]
-    if passing and run.run.attempt < settings.MAX_ATTEMPTS:
-        raise TryAgain(passing[0], summary(run.run))
+    # a limit that is over for one is over for others, and waiting for it is no attempt
+    limited = [one for one in passing if one.error_class is ErrorClass.RATE_LIMITED]
+    if limited or (passing and run.run.attempt < settings.MAX_ATTEMPTS):
+        raise TryAgain((limited or passing)[0], summary(run.run))
     refused = any(one.item.result.get("refused_count") for one in work)
     state = RunState.PARTIAL if failed or refused else RunState.SUCCEEDED
     if failed and len(failed) == len(work):
@@ -242,11 +241,17 @@ def summary(run: Run) -> str:
     done = [item for item in rows if item.state == ItemState.DONE]
     failed = [item for item in rows if item.state in BAD_ITEMS]
     files = max((item.result.get("files", 0) for item in done), default=0)
+    proposed = sum(1 for item in done if item.result.get("branch"))
     took = ""
     if run.started_at is not None:
         took = f" in {seconds((claim.db_now() - run.started_at).total_seconds())}"
     if done:
-        text = f"Copied {count(files, 'file')} to {len(done)} of {count(len(rows), 'target')}{took}"
+        waits = f" ({proposed} in pull requests)" if proposed else ""
+        text = f"Copied {count(files, 'file')} to {len(done)} of {count(len(rows), 'target')}{waits}{took}"
+    elif any(item.result.get("shadow") for item in rows) and not failed:
+        would = [item.result.get("would", 0) for item in rows]
+        targets = f"{sum(map(bool, would))} of {count(len(rows), 'target')}"
+        text = f"Only looked: {count(max(would), 'file')} to copy to {targets}"
     elif not failed:
         have = "the target has" if len(rows) == 1 else f"all {len(rows)} targets have"
         text = f"Nothing to copy: {have} what the rule asks for"

@@ -95,6 +95,12 @@ class RunContext:
         with claim.fenced(self.run):
             Item.objects.filter(pk=item.pk).update(planned=planned)
 
+    def note_item(self, item: Item, result: dict[str, Any]) -> None:
+        """What is known of an item before it is worked on; it stays when the item fails."""
+        item.result = result
+        with claim.fenced(self.run):
+            Item.objects.filter(pk=item.pk).update(result=result)
+
     @contextmanager
     def finish_item(
         self, item: Item, state: ItemState, sentence: str, *, code: str = "", result: dict[str, Any]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 
-from syncs.models import Job, RunState
+from syncs.models import Job, Run, RunState, Trigger
 
 if TYPE_CHECKING:
     from syncs.engine.context import RunContext
@@ -39,9 +39,30 @@ class JobKind(ABC):
     # made by itself and about no repository in particular: what fails is told by what it looks after
     in_background: ClassVar[bool] = False
 
+    # what happens each time and is told to who names it: topic, and what it is in words
+    notice_topics: ClassVar[tuple[tuple[str, str], ...]] = ()
+
     def connection_of(self, job: Job) -> uuid.UUID | None:
         """The connection that a run of this job needs before all others."""
         return None
+
+    def takes_tag(self, trigger: Trigger, name: str) -> bool:
+        """Whether a trigger with a pattern of tags is for the tag of this name."""
+        return trigger.ref == f"refs/tags/{name}"
+
+    def notice_fields(self, run: Run) -> list[tuple[str, str]]:
+        """What a notice about the end of a run says beside its sentence: label and value, in order.
+
+        Where there is nothing, it says which repository and how long it took.
+        """
+        return []
+
+    def announce(self, run: Run) -> int:
+        """Tell who asked for it (`notice_topics`) what the run did, in the transaction of its end.
+
+        How many messages will be sent.
+        """
+        return 0
 
     @abstractmethod
     def execute(self, run: RunContext) -> Outcome:

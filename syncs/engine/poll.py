@@ -1,8 +1,10 @@
-"""Looking where no webhook reaches us: one `ls-remote` per job and interval."""
+"""Looking where no webhook reaches us: one `ls-remote` per job, repository and interval."""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 import logging
 import threading
 import uuid
@@ -15,11 +17,16 @@ from django.db.models.functions import Now
 
 from opssight.core.errors import Failure
 from repos import access
-from repos.events import Pushed, publish
+from repos.events import PullRequestChanged, Pushed, publish
+from repos.git.types import RemoteRefs
 from repos.models import DEAD_STATES
+from syncs.engine.kinds import kind_named
 from syncs.models import Job, Run, Trigger
 
 logger = logging.getLogger(__name__)
+
+_TAGS = "refs/tags/"
+_MOST_TAGS = 50  # that one look starts runs for
 
 
 class Poller:
@@ -101,14 +108,63 @@ def _look_safely(job: Job) -> None:
 
 
 def look(job: Job) -> int:
-    """Compare each watched branch with what was seen last; publish what moved. How many moved."""
+    """Compare the watched branches and tags with what was seen last; publish what moved. How many moved."""
     moved = 0
-    for trigger in Trigger.objects.filter(job=job, event="Pushed").select_related("repository__connection"):
-        refs = access.look(trigger.repository)
+    seen: dict[uuid.UUID, RemoteRefs] = {}
+    for trigger in _watched(job):
+        refs = seen.get(trigger.repository_id) or access.look(trigger.repository)
+        seen[trigger.repository_id] = refs
+        if trigger.ref.startswith(_TAGS):
+            moved += _look_at_tags(trigger, refs)
+            continue
         tip = refs.refs.get(f"refs/heads/{trigger.ref}".encode(), "")
         if tip != trigger.seen_oid:
             moved += _note(trigger, tip)
     return moved
+
+
+def _watched(job: Job) -> list[Trigger]:
+    """Triggers to look for; a branch is looked at once, whether a push or a merge is waited for."""
+    rows = Trigger.objects.filter(job=job, event__in=[Pushed.__name__, PullRequestChanged.__name__])
+    found: dict[tuple[uuid.UUID, str], Trigger] = {}
+    for trigger in rows.select_related("job", "repository__connection").order_by("-event"):
+        found.setdefault((trigger.repository_id, trigger.ref), trigger)
+    return list(found.values())
+
+
+def _look_at_tags(trigger: Trigger, refs: RemoteRefs) -> int:
+    """Tags that are new or point elsewhere. What is more than a look may start comes at the next one."""
+    kind = kind_named(trigger.job.kind)
+    named = {name: oid for ref, oid in refs.refs.items() if (name := _tag_name(ref))}
+    tags = {name: oid for name, oid in named.items() if kind.takes_tag(trigger, name)}
+    known: dict[str, str] = trigger.seen_tags
+    moved = sorted(name for name, oid in tags.items() if known.get(name) != oid)
+    later = set(moved[_MOST_TAGS:]) if trigger.seen_oid else set()
+    now = {name: oid for name, oid in tags.items() if name not in later}
+    now |= {name: known[name] for name in later if name in known}
+    if now == known and trigger.seen_oid:
+        return 0
+    return _note_tags(trigger, now, moved[:_MOST_TAGS])
+
+
+def _tag_name(ref: bytes) -> str:
+    """The name of a tag; "" for another ref, and for one that is not text: nothing here could name it."""
+    try:
+        return ref.decode().removeprefix(_TAGS) if ref.startswith(_TAGS.encode()) else ""
+    except UnicodeDecodeError:
+        return ""
+
+
+def _note_tags(trigger: Trigger, tags: dict[str, str], moved: list[str]) -> int:
+    """Remember the tags; the first look only remembers."""
+    digest = hashlib.sha256(json.dumps(tags, sort_keys=True).encode()).hexdigest()
+    with transaction.atomic():
+        rows = Trigger.objects.filter(pk=trigger.pk, seen_oid=trigger.seen_oid)
+        if not rows.update(seen_oid=digest, seen_tags=tags) or not trigger.seen_oid:
+            return 0
+        for name in moved:
+            _publish(trigger, f"{_TAGS}{name}", trigger.seen_tags.get(name, ""), tags[name])
+    return len(moved)
 
 
 def _note(trigger: Trigger, tip: str) -> int:
@@ -117,13 +173,17 @@ def _note(trigger: Trigger, tip: str) -> int:
         seen = Trigger.objects.filter(pk=trigger.pk, seen_oid=trigger.seen_oid).update(seen_oid=tip)
         if not seen or not trigger.seen_oid:
             return 0
-        publish(
-            Pushed(
-                repository_id=trigger.repository_id,
-                heard=Run.Trigger.POLL.value,
-                ref=f"refs/heads/{trigger.ref}",
-                before=trigger.seen_oid,
-                after=tip,
-            )
-        )
+        _publish(trigger, f"refs/heads/{trigger.ref}", trigger.seen_oid, tip)
     return 1
+
+
+def _publish(trigger: Trigger, ref: str, before: str, after: str) -> None:
+    publish(
+        Pushed(
+            repository_id=trigger.repository_id,
+            heard=Run.Trigger.POLL.value,
+            ref=ref,
+            before=before,
+            after=after,
+        )
+    )

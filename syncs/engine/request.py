@@ -24,13 +24,18 @@ NOTIFY_CHANNEL = "opssight_runs"
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What is asked for. `coalesce`: share the run that is already queued for the same key."""
+    """What is asked for.
+
+    `coalesce`: share the run that is already queued for the same key; it gets this `input` as well.
+    `gather`: wait a moment before it starts, because more events of the same are on their way.
+    """
 
     job: Job
     trigger: Run.Trigger
     because: str = ""
     input: dict[str, Any] = field(default_factory=dict)
     coalesce: str = ""
+    gather: bool = False
     delivery_id: uuid.UUID | None = None
     repository: Repository | None = None
     parent: Run | None = None
@@ -48,7 +53,7 @@ def request_run(request: RunRequest) -> Run:
     """
     key = f"{request.job.pk}/{request.coalesce}" if request.coalesce else ""
     for _ in range(3):
-        run = _join(key) if key else None
+        run = _join(key, request) if key else None
         if run is None and (run := _create(key, request)) is not None:
             notify()
         if run is not None:
@@ -59,7 +64,7 @@ def request_run(request: RunRequest) -> Run:
     raise RuntimeError("a queued run appeared and vanished three times; try again")
 
 
-def _join(key: str) -> Run | None:
+def _join(key: str, request: RunRequest) -> Run | None:
     """The queued run of this key, its start moved while events keep coming in.
 
     Its row stays locked until the caller commits, so it cannot be claimed before the cause that
@@ -75,6 +80,9 @@ def _join(key: str) -> Run | None:
             ExpressionWrapper(F("created_at") + QUIET_CAP, output_field=DateTimeField()),
         )
         Run.objects.filter(pk=run.pk, run_after__lt=soon).update(run_after=later)
+    if run is not None and run.input != {**run.input, **request.input}:
+        run.input |= request.input
+        run.save(update_fields=["input"])
     return run
 
 
@@ -99,7 +107,7 @@ def _create(key: str, request: RunRequest) -> Run | None:
         scheduled_for=request.scheduled_for,
         idempotency_key=request.idempotency_key,
     )
-    if key and _busy(job.pk):
+    if key and (request.gather or _busy(job.pk)):
         run.run_after = ExpressionWrapper(Now() + QUIET, output_field=DateTimeField())
         run.wait_reason = GATHERING
     run.wait_reason = _pause_of(run, kind) or run.wait_reason

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from opssight.core.errors import ErrorClass, Failure
+from opssight.core.errors import ErrorClass, Failure, TransientFailure
 
 MAX_CRASHES = 3
 _FIRST = 5.0  # seconds
 _CAP = 15 * 60.0
+
+
+class NotYet(TransientFailure):
+    """Nothing is wrong, only somebody else is not ready: look again at `retry_at`, as often as it takes."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ def backoff(attempt: int) -> float:
 
 def wait_for(failure: Failure, attempt: int, now: dt.datetime) -> Wait | None:
     """How long to wait before trying again, or None when it would fail the same way."""
-    if failure.error_class is ErrorClass.RATE_LIMITED:
+    if failure.error_class is ErrorClass.RATE_LIMITED or isinstance(failure, NotYet):
         until = failure.retry_at or now + dt.timedelta(minutes=1)
         seconds = max((until - now).total_seconds(), 0.0) + random.uniform(0.0, 5.0)  # noqa: S311
         return Wait(seconds, failure.sentence, counts=False)

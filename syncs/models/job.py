@@ -67,9 +67,11 @@ class JobVersion(models.Model):
 
 
 class Trigger(models.Model):
-    """An event of a repository that sets a job off; `ref` narrows it to one branch or tag.
+    """An event of a repository that sets a job off; `ref` narrows it.
 
-    `seen_oid` is what the last look (poll) found there, so that a change is noticed once.
+    `ref` is the name of a branch, or `refs/tags/` and a glob for tags, of which the job's kind knows the
+    meaning; empty: any. `seen_oid` is what the last look (poll) found there, so that a change is noticed
+    once; for tags it is a digest of `seen_tags`, which holds the object of each.
     """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="triggers")
@@ -77,6 +79,7 @@ class Trigger(models.Model):
     event = models.CharField(max_length=40)
     ref = models.CharField(max_length=255, blank=True)
     seen_oid = models.CharField(max_length=64, blank=True)
+    seen_tags = models.JSONField(default=dict, blank=True)
 
     class Meta:
         constraints = [

@@ -20,6 +20,7 @@ from syncs.engine.context import RunContext
 from syncs.engine.kinds import Outcome
 from syncs.engine.runner import TryAgain
 from syncs.models import BAD_ITEMS, Item, ItemState, Job, RunState, Trigger
+from syncs.triggers import PULL_REQUEST, PUSHED
 from syncs.watch.models import WatchJob
 
 LOOKED: Final = 500  # new repositories in one run
@@ -142,10 +143,10 @@ def _missed(connection: Connection, run: RunContext) -> str:
 
 
 def _told(connection: Connection) -> dict[Job, bool]:
-    """Jobs that wait for pushes to repositories of the connection: whether webhooks tell of all of them."""
-    pushes = Trigger.objects.filter(event="Pushed", repository__connection=connection)
+    """Jobs that wait for events of repositories of the connection: whether webhooks tell of all of them."""
+    waiting = Trigger.objects.filter(event__in=[PUSHED, PULL_REQUEST], repository__connection=connection)
     told: dict[Job, bool] = {}
-    for trigger in pushes.select_related("job", "repository__connection"):
+    for trigger in waiting.select_related("job", "repository__connection"):
         told[trigger.job] = told.get(trigger.job, True) and webhook_status.is_told(trigger.repository)
     return told
 

@@ -39,6 +39,10 @@ WORDS: dict[str, Any] = {
     "syncs.Item.planned": {},
     "syncs.Trigger.event": "Pushed",
     "notices.Channel.scheme": "webhook",
+    "copy.ConfigFile.problems": [["", "a problem"]],
+    "copy.ConfigFile.due_at": None,
+    "copy.ConfigVersion.texts": [["", "", "rules.yaml", "workflows: []"]],
+    "copy.ConfigVersion.jobs": [],
 }
 
 

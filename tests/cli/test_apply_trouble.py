@@ -96,12 +96,6 @@ def test_a_target_branch_that_is_not_there_is_not_made(world: World) -> None:
     assert list(world.site.refs()) == ["refs/heads/main"]
 
 
-def test_a_pull_request_is_not_made_and_not_pretended(world: World) -> None:
-    sentence = failed(world.sync(workflows(workflow(MOVE_DOCS, strategy={"type": "pull_request"}))))
-    assert "only direct commits" in sentence
-    assert world.site.oid("main") == world.tip
-
-
 # --- the source ---
 
 

@@ -68,7 +68,7 @@ def test_a_rule_is_written_seen_saved_and_run(page: Page, instance: Instance, tm
 
 
 def write_rule(page: Page) -> None:
-    page.get_by_label("Name").fill("docs everywhere")
+    page.get_by_label("Name", exact=True).fill("docs everywhere")
     page.get_by_label("Repository", exact=True).fill("source")
     page.get_by_label("Repository of target 1").fill("target")
     page.get_by_label("Take these files, rule 1").fill("docs/**")

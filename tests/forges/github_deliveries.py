@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.forges.github_pulls import PullsStandIn
+from tests.forges.github_commits import CommitsStandIn
 from tests.forges.github_refused import REPO, Refused, error
 from tests.forges.standin import Asked, Hook, Reply, Repo, Sent, route
 
 _FIRST = 12_345_678_901  # ids of deliveries are large
 
 
-class DeliveriesStandIn(PullsStandIn):
+class DeliveriesStandIn(CommitsStandIn):
     """A delivery keeps its GUID when it is sent again; each attempt has an id of its own."""
 
     @route("GET", REPO + r"/hooks/(\d+)/deliveries")

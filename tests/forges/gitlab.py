@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from tests.forges.gitlab_base import PROJECT, not_found, per_page_of
+from tests.forges.gitlab_commits import Commits
 from tests.forges.gitlab_hooks import Webhooks
 from tests.forges.gitlab_work import Work
 from tests.forges.standin import Asked, Reply, Repo, Token, route
@@ -25,7 +26,7 @@ from tests.forges.standin import Asked, Reply, Repo, Token, route
 _MINUTE = 60
 
 
-class GitLabStandIn(Webhooks, Work):
+class GitLabStandIn(Webhooks, Work, Commits):
     """`budget_left`: requests until the limit; None for no limit. `offset_limit`: how far pages can be asked
     for by number. `oauth`: which tokens are OAuth tokens.
     """

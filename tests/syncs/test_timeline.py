@@ -94,7 +94,7 @@ def test_what_told_of_no_change_is_no_story(story: Story, verdict: str) -> None:
 def test_what_was_not_acted_on_says_why(story: Story) -> None:
     story.heard(verdict="error", sentence="Stored, but acting on it failed.")
     [chain] = timeline.chains(story.principal, story.repository)
-    assert chain.entries[0].note == "Stored, but acting on it failed."
+    assert chain.entries[0].note == "Stored, but acting on it failed. No job waits for it."
 
 
 @pytest.mark.parametrize(

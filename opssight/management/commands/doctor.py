@@ -27,6 +27,8 @@ from opssight.core.errors import Failure
 from opssight.core.words import count, join_words, seconds
 from opssight.health import Check, checks
 from repos import access
+from repos.git.keys import public_line
+from syncs.copy import receiver, signing
 from syncs.models import Run, RunState
 
 OLDEST_GIT = (2, 30)
@@ -58,8 +60,10 @@ def diagnose() -> list[Check]:
         found["audit"] = check_audit()
         found["clock"] = check_clock()
         found["git"] = check_git()
+        if settings.COPIER_WEBHOOK is not None:
+            found["copier_webhook"] = check_copier_webhook()
     own = [check_python(), *check_settings(), check_guard(), check_folder("data", settings.DATA)]
-    return [*own, check_folder("stores", settings.STORES), *check_roots(), *found.values()]
+    return [*own, check_folder("stores", settings.STORES), *check_roots(), *check_signing(), *found.values()]
 
 
 def _without_worker() -> Check:
@@ -124,6 +128,13 @@ def check_roots() -> Iterator[Check]:
         yield Check("folder_roots", True, f"{count(len(roots), 'folder')} allowed for folder connections.")
 
 
+def check_signing() -> Iterator[Check]:
+    """The public part of the key that commits are signed with, as people register it at a forge."""
+    if key := signing.installation_key():
+        line = public_line(key, "opssight")
+        yield Check("signing_key", True, f"Commits are signed where a rule says so. Register it: {line}")
+
+
 def check_stored_keys() -> Check:
     status = rotation.status()
     if status.missing:
@@ -140,6 +151,18 @@ def check_audit() -> Check:
     if missing:
         return Check("audit", False, f"The audit log is not protected: {join_words(missing)} is gone.")
     return Check("audit", True, "The database refuses changes of the audit log.")
+
+
+def check_copier_webhook() -> Check:
+    """Whether the addresses of an examples-copier lead somewhere."""
+    hook = receiver.hook()
+    if hook is None:
+        sentence = (
+            "OPSSIGHT_COPIER_WEBHOOK names no webhook of GitHub, so /webhook and /events answer 404. "
+            "opssight hook list shows what there is."
+        )
+        return Check("copier_webhook", False, sentence)
+    return Check("copier_webhook", True, f"/webhook and /events lead to {hook}.")
 
 
 def check_clock() -> Check:

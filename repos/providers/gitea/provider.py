@@ -88,7 +88,11 @@ class GiteaProvider(Forge):
             "read:user. To look and fetch only, read:repository and read:user are enough.",
         ),
     )
-    capabilities = frozenset(Capability) - {Capability.RATE_LIMITS, Capability.REDELIVERY}
+    capabilities = frozenset(Capability) - {
+        Capability.RATE_LIMITS,
+        Capability.REDELIVERY,
+        Capability.SIGNED_COMMITS,
+    }
     hook_events = hooks.EVENTS
 
     def __init__(self, options: Options, secrets: Mapping[str, str], context: Context) -> None:

@@ -19,6 +19,7 @@ from repos.providers.forge import (
     Forge,
     HookSpec,
     MergeMethod,
+    NewCommit,
     NewPull,
     NewRepository,
     Person,
@@ -28,7 +29,7 @@ from repos.providers.forge import (
     RemoteHook,
     RepositoryChange,
 )
-from repos.providers.github import app, hooks
+from repos.providers.github import app, commits, hooks
 from repos.providers.github.dialect import dialect
 from repos.providers.github.pulls import Pulls
 from repos.providers.github.reading import (
@@ -86,6 +87,7 @@ class GitHubProvider(Forge):
     )
     capabilities = frozenset(Capability)
     hook_events = hooks.EVENTS
+    commit_bytes = commits.BYTES
     delivery_header = "x-github-delivery"
     public = "https://github.com"
     asks = dict.fromkeys(Need, "repo")
@@ -240,6 +242,9 @@ class GitHubProvider(Forge):
 
     def auto_merge(self, external_id: str, number: int, method: MergeMethod) -> None:
         self._pulls.auto_merge(_id(external_id), number, method)
+
+    def commit_files(self, external_id: str, new: NewCommit) -> str:
+        return commits.commit_files(self._api, self._server.graphql, _path(external_id), new)
 
     # --- checks and runs --------------------------------------------------------------------------
 

@@ -52,14 +52,12 @@ class Pulls:
         return None
 
     def open(self, repository_id: str, new: NewPull) -> Pull:
+        """One request, and one each for labels, assignees and reviewers: GitHub limits them by number."""
         body = {"title": new.title, "head": new.head, "base": new.base, "body": new.body, "draft": new.draft}
-        there = self.find(repository_id, new.head, new.base)
-        if there:
-            return there
         try:
             pull = pull_of(self.api.send("POST", f"{_path(repository_id)}/pulls", body))
         except InvalidInput:
-            there = self.find(repository_id, new.head, new.base)  # somebody else was faster
+            there = self.find(repository_id, new.head, new.base)  # GitHub refuses a second one
             if there:
                 return there
             raise
@@ -69,13 +67,15 @@ class Pulls:
             )
         self._assign(repository_id, pull.number, new.assignees)
         self._ask(repository_id, pull.number, new.reviewers)
-        return self.get(repository_id, pull.number) if new.labels else pull
+        return replace(pull, labels=tuple(new.labels))
 
     def change(self, repository_id: str, number: int, change: PullChange) -> Pull:
         path = _path(repository_id, number)
-        before = object_of(self.api.get(path), "a pull request")
         words = {"title": change.title, "body": change.body}
         told = {name: value for name, value in words.items() if value is not None}
+        if told and change == PullChange(change.title, change.body):
+            return pull_of(self.api.send("PATCH", path, told))
+        before = object_of(self.api.get(path), "a pull request")
         if told:
             self.api.send("PATCH", path, told)
         if change.labels is not None:

@@ -16,6 +16,7 @@ from repos.providers.forge import (
     Forge,
     HookSpec,
     MergeMethod,
+    NewCommit,
     NewPull,
     NewRepository,
     Person,
@@ -25,7 +26,7 @@ from repos.providers.forge import (
     RemoteHook,
     RepositoryChange,
 )
-from repos.providers.gitlab import checks, hooks, pulls, reading
+from repos.providers.gitlab import checks, commits, hooks, pulls, reading
 from repos.providers.gitlab.api import DIALECT, PUBLIC, api_of, base_of, object_of, project_path
 from repos.providers.http import Api, Params
 from repos.providers.oauth import OAuth
@@ -89,12 +90,14 @@ class GitLabProvider(Forge):
             Capability.REVIEWERS,
             Capability.ASSIGNEES,
             Capability.AUTO_MERGE,
+            Capability.SIGNED_COMMITS,
             Capability.STATUSES,
             Capability.PIPELINES,
             Capability.HOOKS,
             Capability.HOOK_TESTS,
         }
     )
+    commit_bytes = commits.BYTES
     hook_events = hooks.EVENTS
 
     def __init__(self, options: Options, secrets: Mapping[str, str], context: Context) -> None:
@@ -264,6 +267,9 @@ class GitLabProvider(Forge):
 
     def auto_merge(self, external_id: str, number: int, method: MergeMethod) -> None:
         pulls.auto_merge(self._api, external_id, number, method)
+
+    def commit_files(self, external_id: str, new: NewCommit) -> str:
+        return commits.commit_files(self._api, external_id, new)
 
     # --- CI and webhooks --------------------------------------------------------------------------
 

@@ -1,164 +1,169 @@
-"""The format with one source and `copy_rules`, each with its own targets.
+"""`copy_rules`, each with its own targets: the whole of the older format, and a part of `sources`.
 
-Every rule that takes a file applies, at each of its targets. Rules that lead to one branch in one
-way become one flow, since they arrive there as one commit.
+Every rule that takes a file applies, at each of its targets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from opssight.core.yamlsafe import KeyPath
-from syncs.copy.config import (
-    MAX_EXCLUDES,
-    MAX_MESSAGE,
-    MAX_NAME,
-    MAX_PATTERN,
-    MAX_RULES,
-    MAX_TARGETS,
-    Flow,
-    Strategy,
-    branch,
-)
+from syncs.copy.config import MAX_EXCLUDES, MAX_NAME, MAX_PATTERN, MAX_RULES, MAX_TARGETS, Flow, branch
+from syncs.copy.formats.files import Part
 from syncs.copy.formats.shared import (
+    ADDED,
+    CommitStrategy,
+    added_options,
     check_ends,
     check_rule,
     commit_strategy,
-    deprecation_check,
+    deletions_of,
     repository_name,
 )
+from syncs.copy.options import PullRequest
 from syncs.copy.reading import Reader
-from syncs.copy.rule import Rule, RuleType
+from syncs.copy.rule import EXCLUDE_SYNTAXES, Rule, RuleType
 
-_STRATEGIES: Final[tuple[Strategy, ...]] = ("direct", "pull_request", "batch")
-_TYPES: Final[tuple[RuleType, ...]] = ("prefix", "glob", "regex")
-_KEYS: Final = ("source_repo", "source_branch", "batch_by_repo", "batch_pr_config", "copy_rules")
+TYPES: Final[tuple[RuleType, ...]] = ("prefix", "glob", "regex")
+BATCH: Final = ("batch_by_repo", "batch_pr_config")
+_KEYS: Final = ("source_repo", "source_branch", *BATCH, "copy_rules")
 _BATCH_KEYS: Final = ("pr_title", "pr_body", "commit_message", "use_pr_template")
 _RULE_KEYS: Final = ("name", "source_pattern", "targets")
-_PATTERN_KEYS: Final = ("type", "pattern", "exclude_patterns")
-_TARGET_KEYS: Final = ("repo", "branch", "path_transform", "commit_strategy", "deprecation_check")
+_PATTERN_KEYS: Final = ("type", "pattern", "exclude_patterns", "exclude_syntax")
+_TARGET_KEYS: Final = ("repo", "branch", "path_transform", "commit_strategy", "deprecation_check", *ADDED)
 
 
 @dataclass(frozen=True)
-class _Pair:
-    """One copy rule on its way to one of its targets."""
+class Rules:
+    """What the rules of one source have in common. `batch`: what all its targets' requests say."""
 
-    name: str
-    rule: Rule
-    target: tuple[str, str]  # repository and branch
-    strategy: Strategy
-    message: str
+    source: tuple[str, str]
+    defaults: tuple[Part, ...] = ()
+    batch: CommitStrategy | None = None
 
 
-def read(reader: Reader, data: object) -> tuple[list[Flow], int]:
-    """The flows of a configuration and how many rules it has; problems go to the reader."""
-    top = reader.mapping(data, (), _KEYS)
-    source = (
-        repository_name(reader, top, "source_repo", ()),
-        branch(reader, top, "source_branch", (), default="main"),
+def read(
+    part: Part, source: tuple[str, str] | None = None, defaults: tuple[Part, ...] = ()
+) -> tuple[list[Flow], int]:
+    """One flow for each rule and target, and how many rules there are; problems go to the reader.
+
+    `source` is what a file may leave out, repository and branch; `defaults` fill up the targets.
+    """
+    reader = part.reader
+    top = reader.mapping(part.value, part.path, _KEYS)
+    repo, default = source or (None, "main")
+    ends = (
+        repository_name(reader, top, "source_repo", part.path, default=repo),
+        branch(reader, top, "source_branch", part.path, default=default),
     )
-    message = _batch_message(reader, top.get("batch_pr_config"))
-    if not reader.flag(top, "batch_by_repo", ()):
-        message = ""
+    return read_rules(part.at("copy_rules"), Rules(ends, defaults, read_batch(part)))
+
+
+def read_batch(part: Part) -> CommitStrategy | None:
+    """What `batch_pr_config` says, where `batch_by_repo` lets it count."""
+    found = commit_strategy_of_batch(part.at("batch_pr_config"))
+    holder = part.value if isinstance(part.value, Mapping) else {}
+    return found if part.reader.flag(holder, "batch_by_repo", part.path) else None
+
+
+def commit_strategy_of_batch(part: Part) -> CommitStrategy:
+    data = part.reader.mapping({} if part.value is None else part.value, part.path, _BATCH_KEYS)
+    known = {key: data[key] for key in _BATCH_KEYS if key in data}
+    return commit_strategy(Part(part.reader, known, part.path, part.place), default="direct")
+
+
+def read_rules(part: Part, rules: Rules) -> tuple[list[Flow], int]:
+    """The flows of a list of copy rules, and how many rules there are."""
     needed = "Give at least one copy rule."
-    rules = reader.items(top.get("copy_rules"), ("copy_rules",), limit=MAX_RULES, needed=needed)
-    pairs = [
-        pair
-        for index, rule in enumerate(rules)
-        for pair in _pairs(reader, rule, ("copy_rules", index), source)
+    items = part.reader.items(part.value, part.path, limit=MAX_RULES, needed=needed)
+    flows = [
+        flow
+        for index, value in enumerate(items)
+        for flow in _rule(Part(part.reader, value, (*part.path, index), part.place), rules)
     ]
-    return _flows(reader, source, pairs, message), len(rules)
+    return flows, len(items)
 
 
-def _batch_message(reader: Reader, value: object) -> str:
-    path = ("batch_pr_config",)
-    data = reader.mapping(value if value is not None else {}, path, _BATCH_KEYS)
-    return reader.text(data, "commit_message", path, limit=MAX_MESSAGE, default="", lines=True)
-
-
-def _pairs(reader: Reader, value: object, path: KeyPath, source: tuple[str, str]) -> Iterator[_Pair]:
-    data = reader.mapping(value, path, _RULE_KEYS)
-    if not isinstance(value, Mapping):
+def _rule(part: Part, rules: Rules) -> Iterator[Flow]:
+    reader, path = part.reader, part.path
+    data = reader.mapping(part.value, path, _RULE_KEYS)
+    if not isinstance(part.value, Mapping):
         return
     name = reader.text(data, "name", path, limit=MAX_NAME)
-    inner = (*path, "source_pattern")
-    pattern = reader.mapping(data.get("source_pattern"), inner, _PATTERN_KEYS)
-    rule = Rule(
-        type=reader.choice(pattern, "type", inner, _TYPES),
-        pattern=reader.text(pattern, "pattern", inner, limit=MAX_PATTERN),
-        template="",
-        exclude=reader.texts(
-            pattern.get("exclude_patterns"),
-            (*inner, "exclude_patterns"),
-            count=MAX_EXCLUDES,
-            limit=MAX_PATTERN,
-        ),
-        exclude_syntax="regex",
-    )
+    rule = _pattern(reader, data.get("source_pattern"), (*path, "source_pattern"))
     needed = "Give at least one target."
     targets = reader.items(data.get("targets"), (*path, "targets"), limit=MAX_TARGETS, needed=needed)
-    for index, target in enumerate(targets):
-        yield _pair(reader, target, path, index, _Pair(name, rule, source, "direct", ""))
+    for index, value in enumerate(targets):
+        target = Part(reader, value, (*path, "targets", index), part.place)
+        yield replace(_target(target, path, rule, rules), name=name)
 
 
-def _pair(reader: Reader, value: object, rule_path: KeyPath, index: int, pair: _Pair) -> _Pair:
-    """The pair for one target; `pair` brings the rule, and the source as its target so far."""
-    path = (*rule_path, "targets", index)
-    data = reader.mapping(value, path, _TARGET_KEYS)
+def _pattern(reader: Reader, value: object, path: KeyPath) -> Rule:
+    data = reader.mapping(value, path, _PATTERN_KEYS)
+    where = (*path, "exclude_patterns")
+    return Rule(
+        type=reader.choice(data, "type", path, TYPES),
+        pattern=reader.text(data, "pattern", path, limit=MAX_PATTERN),
+        template="",
+        exclude=reader.texts(data.get("exclude_patterns"), where, count=MAX_EXCLUDES, limit=MAX_PATTERN),
+        exclude_syntax=reader.choice(data, "exclude_syntax", path, EXCLUDE_SYNTAXES, default="regex"),
+    )
+
+
+def _target(part: Part, rule_path: KeyPath, rule: Rule, rules: Rules) -> Flow:
+    reader, path = part.reader, part.path
+    data = reader.mapping(part.value, path, _TARGET_KEYS)
     target = (
         repository_name(reader, data, "repo", path),
         branch(reader, data, "branch", path, default="main"),
     )
-    check_ends(reader, path, pair.target, target)
-    template = reader.text(data, "path_transform", path, limit=MAX_PATTERN)
-    strategy, message = commit_strategy(
-        reader, data.get("commit_strategy"), (*path, "commit_strategy"), _STRATEGIES, default="direct"
-    )
-    deprecation_check(reader, data.get("deprecation_check"), (*path, "deprecation_check"))
-    rule = Rule(pair.rule.type, pair.rule.pattern, template, pair.rule.exclude, "regex")
+    check_ends(reader, path, rules.source, target)
+    rule = replace(rule, template=reader.text(data, "path_transform", path, limit=MAX_PATTERN))
     names: dict[str, KeyPath] = {
         "pattern": ("source_pattern", "pattern"),
         "exclude": ("source_pattern", "exclude_patterns"),
-        "template": ("targets", index, "path_transform"),
+        "template": (*path[len(rule_path) :], "path_transform"),
     }
-    check_rule(reader, rule, rule_path, names, "legacy")
-    return _Pair(pair.name, rule, target, strategy, message)
-
-
-def _flows(reader: Reader, source: tuple[str, str], pairs: list[_Pair], batch_message: str) -> list[Flow]:
-    groups: dict[tuple[tuple[str, str], Strategy], list[_Pair]] = {}
-    for pair in pairs:
-        groups.setdefault((pair.target, pair.strategy), []).append(pair)
-    return [
-        _flow(reader, source, target, strategy, group, batch_message)
-        for (target, strategy), group in groups.items()
-    ]
-
-
-def _flow(
-    reader: Reader,
-    source: tuple[str, str],
-    target: tuple[str, str],
-    strategy: Strategy,
-    pairs: list[_Pair],
-    batch_message: str,
-) -> Flow:
-    messages = list(dict.fromkeys(pair.message for pair in pairs))
-    if len(messages) > 1 and not batch_message:
-        names = ", ".join(dict.fromkeys(pair.name for pair in pairs))
-        message = f"The rules {names} write to {target[0]} as one commit, with the message of the first."
-        reader.warning(("copy_rules",), message)
+    # the excludes are the same at every target; they are checked at the first one
+    checked = rule if path[-1] == 0 else replace(rule, exclude=())
+    check_rule(reader, checked, rule_path, names, "legacy")
+    levels = (part, *rules.defaults)
+    strategy = _strategy(levels, rules)
     return Flow(
-        name=", ".join(dict.fromkeys(pair.name for pair in pairs)),
-        source_repo=source[0],
-        source_branch=source[1],
-        rules=tuple(pair.rule for pair in pairs),
+        name="",
+        source_repo=rules.source[0],
+        source_branch=rules.source[1],
+        rules=(rule,),
         target_repo=target[0],
         target_branch=target[1],
         match="every",
-        message=batch_message or messages[0],
+        message=strategy.message,
         flavour="legacy",
-        strategy=strategy,
+        options=strategy.options(deletions_of(levels), added_options(levels)),
     )
+
+
+def _strategy(levels: tuple[Part, ...], rules: Rules) -> CommitStrategy:
+    """The target's own strategy, filled up from the defaults; what a batch says takes its place."""
+    own, *defaults = (level.at("commit_strategy") for level in levels)
+    given = CommitStrategy("direct")
+    for part in defaults:
+        if part.value is not None:
+            given = commit_strategy(part.quiet(), default="direct", batch=True)
+            break
+    found = given
+    if own.value is not None:
+        found = commit_strategy(own, default="direct", batch=True).filled(given)
+    return _batched(found, rules.batch) if rules.batch else found
+
+
+def _batched(found: CommitStrategy, batch: CommitStrategy) -> CommitStrategy:
+    pull: PullRequest = replace(
+        found.pull_request,
+        title=batch.pull_request.title or found.pull_request.title,
+        body=batch.pull_request.body or found.pull_request.body,
+        use_template=batch.pull_request.use_template or found.pull_request.use_template,
+    )
+    return replace(found, message=batch.message or found.message, pull_request=pull)

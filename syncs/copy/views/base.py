@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from django.urls import reverse
 
 from opssight.accounts.models import Role
 from opssight.web.parts import Choice, Crumb
 from opssight.web.views import TeamPage, one_or_404
 from syncs import selectors
+from syncs.copy import states
+from syncs.copy.file_config import flows_of, read_version
 from syncs.copy.forms import Names
-from syncs.copy.views.bench import live_config
-from syncs.models import Job
+from syncs.copy.models import ConfigFile
+from syncs.models import Job, Run
 
 TABS = (
     ("Workbench", "copy_rule"),
     ("YAML", "copy_yaml"),
+    ("Preview", "copy_plan"),
     ("Versions", "copy_versions"),
     ("Runs", "copy_runs"),
 )
@@ -49,13 +53,24 @@ class RulePage(TeamPage):
 
     @cached_property
     def names(self) -> Names:
-        config = live_config(self.job)
-        also = [config.source_repository, *(t.repository for t in config.targets)] if config else []
+        version = self.job.version if self.job else None
+        flows = flows_of(read_version(version.config)) if version else []
+        also = {id for flow in flows for id in (flow.source_repo, flow.target_repo)}
         return Names.of_team(self.principal, self.request.team, also)
+
+    @cached_property
+    def file(self) -> ConfigFile | None:
+        """The file that the rule is made from; None for a rule made here."""
+        return states.file_of(self.job) if self.job else None
 
     @property
     def may_write(self) -> bool:
         return self.principal.may(Role.OPERATOR, self.request.team.pk)
+
+    def refuse_made_from_file(self) -> None:
+        """404 for a rule that is made from a file: nothing of it is changed here."""
+        if self.file is not None:
+            raise Http404
 
     def require_operator(self) -> None:
         """404 for those who may only look."""
@@ -77,9 +92,29 @@ class RulePage(TeamPage):
             return [Choice(label, self.address(name), name == self.tab) for label, name in TABS[:2]]
         number = self.job.version.number if self.job.version else None
         counts = {"copy_versions": number}
-        tabs = [Choice(label, self.address(name), name == self.tab, counts.get(name)) for label, name in TABS]
+        names = [("Rule", "copy_rule"), *TABS[2:]] if self.file else TABS
+        tabs = [
+            Choice(label, self.address(name), name == self.tab, counts.get(name)) for label, name in names
+        ]
         return [*tabs, Choice("Settings", self.address("copy_settings"), self.tab == "copy_settings")]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        return {**context, "job": self.job, "tabs": self.tabs(), "may_write": self.may_write}
+        return {
+            **context,
+            "job": self.job,
+            "file": self.file,
+            "rule_state": states.state_of(self.job) if self.job else "",
+            "tabs": self.tabs(),
+            "may_write": self.may_write,
+        }
+
+
+def asked_of(request: HttpRequest) -> str:
+    """The query that leads from the rule's page to its preview; empty: none was asked for."""
+    given = {name: request.GET[name] for name in ("at", "pull") if request.GET.get(name)}
+    return urlencode(given)
+
+
+def run_url(run: Run) -> str:
+    return reverse("run", args=[run.pk])

@@ -12,7 +12,8 @@ from opssight.accounts.scope import Principal
 from opssight.core.words import count
 from opssight.web.formats import format_count
 from opssight.web.parts import TreeNode
-from syncs.copy.config import CopyConfig, parse_config
+from syncs.copy.config import CopyConfig
+from syncs.copy.file_config import read_version
 from syncs.copy.forms import Checked, Draft
 from syncs.copy.paths import shown
 from syncs.copy.plan import Refusal
@@ -34,6 +35,7 @@ class Tab:
     name: str
     added: int
     changed: int
+    removed: int
     note: str
     current: bool
 
@@ -165,6 +167,12 @@ class Bench:
         verb = "matches" if self.matched == 1 else "match"
         return f"{files} {verb} · planned in {self.milliseconds} ms · as you type"
 
+    @property
+    def adoptable(self) -> str:
+        """How many files are there already, identical, and not the rule's; empty for none."""
+        number = sum(len(target.plan.adoptable) for _, target in self.targets if target.plan)
+        return count(number, "identical file") if number else ""
+
     @cached_property
     def saving(self) -> Saving:
         return _saving(self)
@@ -182,25 +190,26 @@ def plan_draft(
     started = time.perf_counter()
     found = None
     if checked.usable is not None:
-        found = preview(principal, checked.usable, live_config(job))
+        found = preview(principal, checked.usable, live_config(job), job)
     taken = round((time.perf_counter() - started) * 1_000)
     return Bench(draft, checked, looking, job, folder_url, found, milliseconds=taken)
 
 
 def live_config(job: Job | None) -> CopyConfig | None:
-    """The version that runs today."""
-    return parse_config(job.version.config) if job is not None and job.version is not None else None
+    """The version that runs today; None for a rule that is made from a file, or has none."""
+    config = read_version(job.version.config) if job is not None and job.version is not None else None
+    return config if isinstance(config, CopyConfig) else None
 
 
 def _tab(row: int, target: TargetPreview, current: bool) -> Tab:
     name = target.repository.full_name.rpartition("/")[2]
     if target.plan is None:
         note = "fetching" if target.fetching else "not readable"
-        return Tab(row, name, 0, 0, note, current)
+        return Tab(row, name, 0, 0, 0, note, current)
     added = sum(1 for write in target.plan.writes if write.action == "add")
     changed = len(target.plan.writes) - added
-    note = "" if target.plan.writes else "nothing"
-    return Tab(row, name, added, changed, note, current)
+    note = "nothing" if target.plan.empty else ""
+    return Tab(row, name, added, changed, len(target.plan.deletes), note, current)
 
 
 def _saving(bench: Bench) -> Saving:
@@ -223,9 +232,14 @@ def _saving_notes(bench: Bench, dropped: int) -> Sequence[str]:
     version = bench.job.version if bench.job else None
     if version is not None:
         notes.append(f"Compared with version {version.number}, which is live.")
-    if dropped:
-        notes.append(f"{count(dropped, 'file')} no longer copied: they stay as they are.")
     plans = [target.plan for _, target in bench.targets if target.plan]
+    deleted = sum(len(plan.deletes) for plan in plans)
+    if dropped > deleted:
+        notes.append(f"{count(dropped - deleted, 'file')} no longer copied: they stay as they are.")
+    if deleted:
+        notes.append(f"{count(deleted, 'file')} deleted there.")
+    if overwritten := sum(plan.overwritten for plan in plans):
+        notes.append(f"{count(overwritten, 'file')} changed there, and written over.")
     if refused := sum(len(plan.refused) for plan in plans):
         notes.append(f"{count(refused, 'file')} refused.")
     waiting = len(bench.targets) - len(plans)

@@ -97,8 +97,7 @@ def _diff(
     )
     if target.plan and write in target.plan.same:
         return replace(base, sentence="Already the same there: nothing to write.")
-    old = write.old[1] if write.old else ""
-    diff = file_diff(found.source, write.oid, target.repository, old)
+    diff = file_diff(target, write)
     return replace(
         base,
         mark="added" if write.old is None else "changed",
@@ -128,16 +127,24 @@ def _facts(found: Preview, target: TargetPreview, config: CopyConfig) -> list[Fa
     }
     message = render_message(config.message or DEFAULT_MESSAGE, values).strip()
     return [
-        Fact("Arrives as", f"one commit on {target.branch}, by OpsSight"),
+        Fact("Arrives as", _arrival(target, config)),
         Fact("Message", message.split("\n")[0]),
         Fact("Because of", f"this rule, when {found.source.full_name} changes on {found.branch}"),
     ]
+
+
+def _arrival(target: TargetPreview, config: CopyConfig) -> str:
+    if config.options.strategy == "pull_request":
+        return f"a pull request to {target.branch}"
+    return f"one commit on {target.branch}"
 
 
 def _untouched(path: bytes, target: TargetPreview) -> Pane | None:
     refused = next((r for r in target.plan.refused if r.path == path), None) if target.plan else None
     if refused:
         return Pane(shown(path), came_from=shown(refused.source_path), sentence=refused.sentence)
+    if target.plan and any(delete.path == path for delete in target.plan.deletes):
+        return Pane(shown(path), mark="removed", sentence="It is deleted: its source is gone.")
     before = (*target.live.writes, *target.live.same) if target.live else ()
     if any(write.path == path for write in before):
         return Pane(

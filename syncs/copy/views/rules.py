@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from urllib.parse import urlencode
 
-from django.db.models import F, OuterRef, Prefetch, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.db.models import Count, F, OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from opssight.accounts.scope import visible_to
+from opssight.core.errors import InvalidInput
+from opssight.core.ids import as_uuid
 from opssight.core.words import count
 from opssight.web.parts import Action, Choice, Crumb, Point, Teach
 from opssight.web.views import TeamPage, page_of
 from syncs import selectors
-from syncs.copy.config import CopyConfig, Flow, Target, to_data
-from syncs.copy.formats import Loaded, load
-from syncs.copy.forms import to_yaml
-from syncs.copy.globs import static_prefix
-from syncs.copy.models import CopyTarget
-from syncs.copy.rule import Rule
+from syncs.copy.export import as_workflows
+from syncs.copy.models import ConfigFile, CopyTarget
 from syncs.models import Job, Run, RunState
 
 SORTS: Final = {
@@ -28,11 +29,14 @@ SORTS: Final = {
     "run": (F("last_run").asc(nulls_last=True), "name"),
     "-run": (F("last_run").desc(nulls_last=True), "name"),
 }
+EXPORTED: Final = 100  # rules in one file
+FILES: Final = 50  # of copiers, in a list
 _LISTED: Final = 3  # targets named in a row
 
 TEACH: Final = Teach(
     "When files change here, change them there",
-    "A copy rule watches some files of one repository and keeps them the same in others, by a commit. "
+    "A copy rule watches some files of one repository and keeps them the same in others, by a commit or a "
+    "pull request. "
     "You see every file it would write before it writes one.",
     (),
     points=(
@@ -43,12 +47,12 @@ TEACH: Final = Teach(
         ),
         Point(
             "Only what the rule says",
-            "Files that no rule writes are not touched, and no file is deleted.",
+            "What no rule writes is not touched. Only what a rule wrote is ever deleted, if it says so.",
             "lock",
         ),
         Point(
             "Moves from your copier",
-            "Paste the config of examples-copier. What it cannot take over is named line by line.",
+            "Take in the file of examples-copier as it is, and it is followed from then on.",
             "copy",
         ),
     ),
@@ -91,21 +95,48 @@ class RulesPage(TeamPage):
             query=query,
             state=state,
             choices=_state_choices(state, query),
+            files=self._files(),
+            exported=urlencode([("job", str(job.pk)) for job in page.object_list]),
             teach=replace(TEACH, actions=_actions()) if empty else None,
             **kwargs,
         )
+
+    def _files(self) -> list[ConfigFile]:
+        rows = visible_to(ConfigFile.objects.all(), self.principal).filter(team=self.request.team.pk)
+        rows = rows.select_related("repository__connection").annotate(rule_count=Count("rules"))
+        return list(rows.order_by("name")[:FILES])
+
+
+class ExportPage(TeamPage):
+    """`?job=` once or more: these rules as the workflows file of a copier, to be saved."""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        team = self.request.team
+        ids = [id for text in request.GET.getlist("job")[:EXPORTED] if (id := as_uuid(text))]
+        rows = selectors.jobs(self.principal, kind="copy").filter(team_id=team.pk, pk__in=ids)
+        jobs = list(rows.select_related("version").order_by("name"))
+        if not jobs:
+            raise Http404
+        try:
+            text = as_workflows(self.principal, jobs)
+        except InvalidInput as error:
+            messages.error(request, error.sentence)
+            return HttpResponseRedirect(reverse("copy"))
+        answer = HttpResponse(text, content_type="application/yaml; charset=utf-8")
+        answer["Content-Disposition"] = 'attachment; filename="workflows.yaml"'
+        return answer
 
 
 def _actions() -> tuple[Action, ...]:
     return (
         Action("Make a copy rule", reverse("copy_new"), icon="plus", kind="primary"),
-        Action("Import a copier config…", reverse("copy_import")),
+        Action("Take in a copier's file…", reverse("copy_import")),
     )
 
 
 def _state_choices(state: str, query: str) -> list[Choice]:
     more = f"&q={query}" if query else ""
-    words = (("All", ""), ("On", "on"), ("Off", "off"))
+    words = (("All", ""), ("On", "on"), ("Shadow", "shadow"), ("Off", "off"))
     return [Choice(label, f"?state={key}{more}", key == state) for label, key in words]
 
 
@@ -115,6 +146,8 @@ def _filtered(rows: QuerySet[Job], query: str, state: str) -> QuerySet[Job]:
         rows = rows.filter(found)
     if state in ("on", "off"):
         rows = rows.filter(enabled=state == "on")
+    elif state == "shadow":
+        rows = rows.filter(enabled=True, copy_rule__shadow=True)
     newest = Run.objects.filter(job=OuterRef("pk")).order_by("-id").values("pk")[:1]
     targets = CopyTarget.objects.select_related("repository__connection", "state").order_by("id")
     return (
@@ -161,61 +194,3 @@ def _state(job: Job, targets: Sequence[CopyTarget], run: Run | None) -> tuple[st
 def is_at(target: CopyTarget, head: str) -> bool:
     """Whether a target holds what the source had at `head`."""
     return hasattr(target, "state") and target.state.source_oid == head
-
-
-# --- taking over another copier's file ---------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Found:
-    """A rule that a file holds, as text for the workbench, and what to look at before saving it."""
-
-    config: CopyConfig
-    text: str
-    notes: Sequence[str]
-
-
-class ImportPage(TeamPage):
-    """Paste the configuration of a copier; each of its rules can be opened in the workbench."""
-
-    template_name = "copy/import.html"
-
-    def crumbs(self) -> Sequence[Crumb]:
-        return [Crumb("Copy", reverse("copy")), Crumb("Import")]
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        text = request.POST.get("text", "").replace("\r\n", "\n")
-        loaded = load(text)
-        context = self.get_context_data(text=text, loaded=loaded, found=found_in(loaded))
-        return self.render_to_response(context)
-
-
-def found_in(loaded: Loaded) -> list[Found]:
-    """The rules of a file; flows that differ only in their target are one rule."""
-    groups: dict[Flow, list[Flow]] = {}
-    for flow in loaded.flows:
-        same = replace(flow, target_repo="", target_branch="")
-        groups.setdefault(same, []).append(flow)
-    return [_found(flows) for flows in groups.values()]
-
-
-def _found(flows: Sequence[Flow]) -> Found:
-    first = flows[0]
-    targets = tuple(Target(flow.target_repo, flow.target_branch) for flow in flows)
-    config = CopyConfig(
-        first.name, first.source_repo, first.source_branch, first.rules, targets, first.message, first.match
-    )
-    notes = []
-    if first.strategy != "direct":
-        notes.append("It asks for pull requests. OpsSight commits to the branch directly.")
-    if any(not _reads_alike(rule, first) for rule in first.rules):
-        notes.append("A glob gives another ${relative_path} here: look where its files go.")
-    return Found(config, to_yaml(to_data(config)), notes)
-
-
-def _reads_alike(rule: Rule, flow: Flow) -> bool:
-    """Whether a glob gives the same `relative_path` in that format as in a rule of ours."""
-    if rule.type != "glob" or flow.flavour != "workflow" or "${relative_path}" not in rule.template:
-        return True
-    folder, slash, _ = static_prefix(rule.pattern).rpartition("/")
-    return rule.pattern.partition("**")[0] == folder + slash

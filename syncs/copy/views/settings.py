@@ -13,8 +13,9 @@ from opssight.core.words import count, seconds
 from opssight.web.parts import Fact
 from opssight.web.views import page_of
 from syncs import jobs, selectors
-from syncs.copy.views.base import RulePage
-from syncs.copy.views.workbench import run_url
+from syncs.copy import states
+from syncs.copy.views.arrival import Answer
+from syncs.copy.views.base import RulePage, run_url
 from syncs.models import Run, RunState
 from syncs.views.jobs import TimesForm
 
@@ -60,12 +61,10 @@ class SettingsPage(RulePage):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         job, do = self.saved, request.POST.get("do", "")
         try:
-            if do in ("enable", "disable"):
-                jobs.set_enabled(job, do == "enable")
-                messages.success(
-                    request, "Switched on." if do == "enable" else "Switched off: nothing new starts."
-                )
-            elif do == "delete":
+            if do == "state" and (state := _state(request.POST.get("state", ""))):
+                states.set_state(self.principal, job, state)
+                messages.success(request, f"It is {state}. {states.MEANS[state]}")
+            elif do == "delete" and self.file is None:
                 jobs.delete_job(job)
                 messages.success(request, f"{job.name} is deleted. What it copied stays where it is.")
                 return HttpResponseRedirect(reverse("copy"))
@@ -80,14 +79,20 @@ class SettingsPage(RulePage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         form = self.form or TimesForm.of(self.saved)
-        return super().get_context_data(form=form, facts=self._facts(), **kwargs)
+        now = states.state_of(self.saved)
+        answers = [Answer(state, state, states.MEANS[state], state == now) for state in states.STATES]
+        return super().get_context_data(form=form, facts=self._facts(now), answers=answers, **kwargs)
 
-    def _facts(self) -> list[Fact]:
+    def _facts(self, now: states.State) -> list[Fact]:
         job = self.saved
         looks = f"every {seconds(job.poll_seconds)}" if job.poll_seconds else "no: a webhook tells of pushes"
         targets = job.copy_rule.targets.count() if hasattr(job, "copy_rule") else 0
         return [
-            Fact("Rule", "", state="on" if job.enabled else "off"),
+            Fact("Rule", now),
             Fact("Looks for pushes", looks),
             Fact("Targets", count(targets, "target")),
         ]
+
+
+def _state(text: str) -> states.State | None:
+    return next((state for state in states.STATES if state == text), None)

@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
-from opssight.core.errors import InvalidInput
+from opssight.core.errors import Failure, InvalidInput
 from opssight.web.parts import DiffLine
 from opssight.web.views import one_or_404
-from syncs.copy.config import parse_config
-from syncs.copy.forms import Draft, Names, config_to_yaml, draft_to_yaml, read_yaml
+from syncs.copy import states
+from syncs.copy.file_config import read_version
+from syncs.copy.forms import Draft, Names
 from syncs.copy.views.base import RulePage
 from syncs.copy.views.difflines import diff_lines
 from syncs.copy.views.looking import Looking
 from syncs.copy.views.workbench import Workbench
+from syncs.copy.yaml_form import config_to_yaml, draft_to_yaml, read_yaml
 from syncs.models import JobVersion
 
 ROWS = 50
@@ -30,9 +34,11 @@ class YamlPage(Workbench):
     tab = "copy_yaml"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.refuse_made_from_file()
         return self.text_page(draft_to_yaml(self.stored_draft(), self.names))
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.refuse_made_from_file()
         text = request.POST.get("text")
         if text is None:
             return self.text_page(draft_to_yaml(Draft.from_post(request.POST), self.names))
@@ -75,10 +81,25 @@ class VersionRow:
 
 
 class VersionsPage(RulePage):
-    """All versions, newest first, and what changed in the chosen one (`?version=3`)."""
+    """All versions, newest first, and what changed in the chosen one (`?version=3`).
+
+    POST makes what an earlier one says the current version.
+    """
 
     template_name = "copy/versions.html"
     tab = "copy_versions"
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        job, number = self.saved, request.POST.get("version", "")
+        wanted = one_or_404(job.versions.all(), number=number).number
+        try:
+            job, _ = states.roll_back(self.principal, job, wanted)
+        except Failure as failure:
+            messages.error(request, _said(failure))
+        else:
+            new = job.version.number if job.version else 0
+            messages.success(request, f"Version {new} says what version {wanted} said, and is in force now.")
+        return HttpResponseRedirect(reverse("copy_versions", args=[job.pk]))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         job = self.saved
@@ -100,5 +121,11 @@ class VersionsPage(RulePage):
         return diff_lines(list(difflib.unified_diff(old, _text(version, self.names), lineterm="", n=3)))
 
 
+def _said(failure: Failure) -> str:
+    """The sentence, with what is wrong where that is known."""
+    problems = failure.problems if isinstance(failure, InvalidInput) else []
+    return " ".join([failure.sentence, *(text for _, text in problems if text != failure.sentence)])
+
+
 def _text(version: JobVersion, names: Names) -> list[str]:
-    return config_to_yaml(parse_config(version.config), names).splitlines()
+    return config_to_yaml(read_version(version.config), names).splitlines()

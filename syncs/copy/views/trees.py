@@ -101,11 +101,18 @@ class After:
         self.marks: dict[bytes, Mark] = {
             write.path: "added" if write.action == "add" else "changed" for write in plan.writes
         }
+        self.marks |= {delete.path: "removed" for delete in plan.deletes}
         self.rules = {write.path: str(rows[write.rule_index] + 1) for write in (*plan.writes, *plan.same)}
         self.notes = {write.path: "the same" for write in plan.same}
+        self.notes |= {delete.path: "deleted: gone at the source" for delete in plan.deletes}
+        self.notes |= {write.path: "their change is kept" for write in plan.writes if write.merged}
+        self.notes |= {
+            write.path: "their change is lost" for write in plan.writes if write.edited and not write.merged
+        }
         self.notes |= {refusal.path: "refused" for refusal in plan.refused}
         placed = {write.path for write in (*plan.writes, *plan.same)}
         before = target.live.writes + target.live.same if target.live else ()
+        placed |= {delete.path for delete in plan.deletes}
         self.dropped = [write.path for write in before if write.path not in placed]
         self.notes |= dict.fromkeys(self.dropped, "stays, no longer copied")
 
@@ -115,7 +122,7 @@ class After:
         return sorted({*self.marks, *(path for path, note in self.notes.items() if note != "the same")})
 
 
-_EMPTY = Plan((), (), (), (), (), "")
+_EMPTY = Plan((), (), (), (), ())
 
 
 def target_shape(
@@ -177,5 +184,8 @@ def left_alone(target: TargetPreview) -> str:
     """What nothing happens to, in a line under the tree."""
     plan = target.plan or _EMPTY
     others = len(target.files) - len(plan.same) - sum(1 for write in plan.writes if write.old)
+    others -= len(plan.deletes)
     same = f"{count(len(plan.same), 'file')} already the same. " if plan.same else ""
+    if plan.adoptable and len(plan.adoptable) < len(plan.same):
+        same += f"{len(plan.adoptable):,} of them not written by this rule. "
     return f"{same}{count(others, 'other file')} there, not touched." if others else same.strip()

@@ -22,8 +22,10 @@ from syncs.copy.forms import Draft, Problems, RuleDraft, TargetDraft, check, fie
 from syncs.copy.paths import as_bytes
 from syncs.copy.plan import propose
 from syncs.copy.rule import RULE_TYPES, Rule
-from syncs.copy.views.base import RulePage
+from syncs.copy.views.arrival import arrival
+from syncs.copy.views.base import RulePage, asked_of, run_url
 from syncs.copy.views.bench import Bench, plan_draft
+from syncs.copy.views.flows import flow_rows
 from syncs.copy.views.folders import path_in
 from syncs.copy.views.inputs import rule_rows, target_rows, top_fields
 from syncs.copy.views.looking import Looking
@@ -41,9 +43,16 @@ class Workbench(RulePage):
     tab = "copy_rule"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if self.job is not None and (query := asked_of(request)):
+            return HttpResponseRedirect(f"{reverse('copy_plan', args=[self.job.pk])}?{query}")
+        if self.job is not None and self.file is not None:
+            self.template_name = "copy/file_rule.html"
+            context = self.get_context_data(flows=flow_rows(self.job), rule=self.job.copy_rule)
+            return self.render_to_response(context)
         return self.page(self.stored_draft(), Looking())
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.refuse_made_from_file()
         looking = Looking.from_post(request.POST)
         draft = Draft.from_post(request.POST)
         do, _, argument = request.POST.get("do", "").partition(":")
@@ -118,11 +127,14 @@ class Workbench(RulePage):
     def bench_context(self, bench: Bench, problems: Problems, focus: str = "") -> dict[str, Any]:
         rules, targets = rule_rows(bench, problems, focus), target_rows(bench.draft, problems, focus)
         top = top_fields(bench.draft, problems, "" if self.job else focus or "name")
-        repeated = [field for rule in rules for field in rule.fields]
+        opened = "transform" in focus or self.request.POST.get("arrives") == "1"
+        arrives = arrival(bench.draft, self.names, problems, opened=opened)
+        repeated = [field for rule in rules for field in rule.fields] + arrives.all_fields
         repeated += [field for target in targets for field in target.fields]
         return {
             "bench": bench,
             "top": top,
+            "arrives": arrives,
             "rules": rules,
             "targets": targets,
             "fields": [*top.values(), *repeated],
@@ -163,12 +175,15 @@ class Workbench(RulePage):
 
     def _stored(self, config: CopyConfig, start: service.Start, oid: str) -> HttpResponse:
         run: Run | None
+        adopting = self.request.POST.get("adopt") == "1"
         if self.job is None:
             job, run = service.create_rule(
-                self.principal, self.request.team, config, start=start, baseline=oid
+                self.principal, self.request.team, config, start=start, baseline=oid, adopting=adopting
             )
         else:
-            job, run = service.update_rule(self.principal, self.job, config, start=start, baseline=oid)
+            job, run = service.update_rule(
+                self.principal, self.job, config, start=start, baseline=oid, adopting=adopting
+            )
         number = job.version.number if job.version else 1
         if start == "now" and run is not None:
             messages.success(self.request, f"Saved as version {number}. This run copies all of it.")
@@ -184,6 +199,7 @@ class PreviewPart(Workbench):
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.refuse_made_from_file()
         bench = self.bench(Draft.from_post(request.POST), Looking.from_post(request.POST))
         context = {**self.bench_context(bench, bench.checked.problems), "may_write": self.may_write}
         return render(request, "copy/_preview.html", {**context, "job": self.job})
@@ -195,6 +211,7 @@ class FolderPart(Workbench):
     http_method_names = ["post"]
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.refuse_made_from_file()
         key = request.GET.get("folder", "")
         bench = self.bench(Draft.from_post(request.POST), Looking.from_post(request.POST))
         level = path_in(key).count(b"/") + 1
@@ -205,6 +222,8 @@ def arranged(draft: Draft, do: str, at: Sequence[int]) -> Draft:
     """The draft with rows added, removed or moved; unchanged for anything else."""
     rules, targets = list(draft.rules), list(draft.targets)
     row = at[0] if at else -1
+    if do.endswith("-transform"):
+        return replace(draft, options=draft.options.arranged(do, row))
     if do == "add-rule":
         rules.append(RuleDraft(type=rules[-1].type if rules else "glob"))
     elif do == "add-target":
@@ -232,6 +251,7 @@ def _arrange_rule(rules: list[RuleDraft], do: str, row: int, line: int) -> None:
 def _focus(do: str, draft: Draft) -> str:
     """The field to go on in after a button."""
     last_rule, last_target = len(draft.rules) - 1, len(draft.targets) - 1
+    last_change = len(draft.options.transforms) - 1
     return {
         "add-rule": f"rule-{last_rule}-pattern",
         "example": f"rule-{last_rule}-pattern",
@@ -239,8 +259,7 @@ def _focus(do: str, draft: Draft) -> str:
         "add-target": f"target-{last_target}-repository",
         "remove-rule": "add-rule",
         "remove-target": "add-target",
+        "add-transform": f"transform-{last_change}-type",
+        "remove-transform": "add-transform",
+        "up-transform": "add-transform",
     }.get(do, "none")
-
-
-def run_url(run: Run) -> str:
-    return reverse("run", args=[run.pk])

@@ -52,12 +52,14 @@ def _description() -> Any:
     return json.loads(Path(__file__).with_name("github.json").read_text())
 
 
+def _pattern(path: str) -> re.Pattern[str]:
+    """The name of a ref at the end has slashes of its own."""
+    return re.compile(re.sub(r"\{[^}]+\}", "[^/]+", re.sub(r"\{ref\}$", ".+", path)))
+
+
 @functools.cache
 def _patterns() -> list[tuple[str, re.Pattern[str], Any]]:
-    return [
-        (one["method"], re.compile(re.sub(r"\{[^}]+\}", "[^/]+", one["path"])), one)
-        for one in _description()["operations"]
-    ]
+    return [(one["method"], _pattern(one["path"]), one) for one in _description()["operations"]]
 
 
 def operation_of(method: str, path: str) -> Any:

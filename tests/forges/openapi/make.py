@@ -40,6 +40,8 @@ OPERATIONS = [
     "repos/get-webhook-delivery",
     "repos/redeliver-webhook-delivery",
     "repos/list-branches",
+    "git/create-ref",
+    "git/update-ref",
     "repos/create-commit-status",
     "repos/get-combined-status-for-ref",
     "checks/list-for-ref",

@@ -170,6 +170,28 @@ def test_history(store: Store, source: Bare, source_remote: Remote) -> None:
             store.is_ancestor(*oids)
 
 
+def test_commits_between_with_a_trailer(store: Store, source: Bare, source_remote: Remote) -> None:
+    base = source.commit({b"a": b"1"})
+    ours = source.commit({b"a": b"2"}, message="x\n\nCopied-From: abc 1\nCopied-From: def\n")
+    side = source.commit({b"b": b"1"}, branch="side", orphan=True)
+    merge = source.git("commit-tree", f"{ours}^{{tree}}", "-p", ours, "-p", side, "-m", "merged")
+    source.git("update-ref", "refs/heads/main", merge)
+    fetched(store, source_remote)
+    newest, *rest = store.commits_between(base, merge, trailer="Copied-From", limit=10)
+    assert (newest.oid, newest.parents, newest.trailers) == (merge, (ours, side), ())
+    assert (newest.author_name, newest.author_email, newest.committer_email) == (
+        "Ada",
+        "ada@example.com",
+        "ada@example.com",
+    )
+    assert {one.oid: one.trailers for one in rest} == {ours: ("abc 1", "def"), side: ()}
+    assert len(store.commits_between(None, merge, trailer="Copied-From", limit=3)) == 3
+    assert store.merge_base(ours, merge) == ours
+    assert store.merge_base(base, side) is None
+    with pytest.raises(InvalidInput):
+        store.commits_between(base, merge, trailer="x,valueonly=no)", limit=1)
+
+
 def test_a_trailer_is_found_only_as_a_trailer(store: Store, source: Bare, source_remote: Remote) -> None:
     first = source.commit({b"a": b"1"}, message="x\n\nCopied-From: abc 1\nOther: y\n")
     source.commit({b"a": b"2"}, message="x\n\nCopied-From: abc 12\n")

@@ -150,6 +150,23 @@ def test_writes_and_deletes_on_a_base(fetched: Store, stores: Stores, source: Ba
     assert not fetched.has(made), "a store is written by fetches only"
 
 
+def test_the_committer_may_be_another(fetched: Store, stores: Stores, source: Bare) -> None:
+    blob = source.git("hash-object", "--stdin", stdin=b"1")
+    with stores.view([fetched]) as view:
+        made = view.commit(
+            source.oid("main"),
+            [Write(b"x", "100644", blob)],
+            message="m",
+            author_name="Bea <b>\n",
+            author_email="bea@example.com",
+            at=AT,
+            committer=("OpsSight", "bot@example.com"),
+        )
+        [commit] = view.commits_between(source.oid("main"), made, trailer="X", limit=1)
+    assert (commit.author_name, commit.author_email) == ("Bea b", "bea@example.com")
+    assert commit.committer_email == "bot@example.com"
+
+
 def test_the_same_input_gives_the_same_commit(fetched: Store, stores: Stores, source: Bare) -> None:
     base, blob = source.oid("main"), source.git("hash-object", "--stdin", stdin=b"1")
     writes = [Write(b"x", "100644", blob), Write(b"y", "100755", blob)]
@@ -264,3 +281,16 @@ def test_large_commits_are_pushed_as_deltas(
     assert sent < most
     assert (sent > 0.9 * size) == (size < 4 << 20)
     assert target.git("cat-file", "-s", "main:big") == str(size + 14)
+
+
+def test_many_contents_are_stored_at_once(fetched: Store, stores: Stores) -> None:
+    contents = [b"", b"line\n", bytes(range(256)) * 4_000, b"done\n", *(b"%d" % n for n in range(500))]
+    with stores.view([fetched]) as view:
+        view.write_blobs(iter(contents))
+        oids = [view.write_blob(data) for data in contents]
+        assert [data for _, data in view.blobs(oids)] == contents
+        packs = len(list((view.git_dir / "objects/pack").glob("*.pack")))
+        assert packs == 1, "together"
+        assert not [path for path in (view.git_dir / "objects").glob("??/*") if path.is_file()]
+        view.write_blobs([])
+        assert len(list((view.git_dir / "objects/pack").glob("*.pack"))) == 1

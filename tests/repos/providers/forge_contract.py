@@ -29,6 +29,7 @@ from repos.providers.registry import provider_named
 from repos.providers.types import Capability, Need, PipelineState, PullState
 from tests.forges.standin import Reply
 from tests.repos.git.work import git as plain_git
+from tests.repos.providers.commit_contract import makes_commits_of_files
 from tests.repos.providers.forge_case import ForgeCase, site_of, with_branch
 from tests.repos.providers.hook_contract import (
     a_push_sends_what_the_scheme_accepts,
@@ -296,6 +297,7 @@ NEEDED: dict[str, tuple[Capability, ...]] = {
     "drafts_become_ready": (Capability.DRAFTS,),
     "labels_are_set": (Capability.LABELS,),
     "people_are_asked": (Capability.PULL_REQUESTS,),
+    "makes_commits_of_files": (Capability.SIGNED_COMMITS,),
     "checks_are_told_and_read": (Capability.STATUSES,),
     "merges_by_itself_later": (Capability.AUTO_MERGE,),
     "runs_of_the_ci_are_listed": (Capability.PIPELINES,),
@@ -324,6 +326,7 @@ FORGE_CONTRACT: list[Callable[[ForgeCase], None]] = [
     drafts_become_ready,
     labels_are_set,
     people_are_asked,
+    makes_commits_of_files,
     checks_are_told_and_read,
     merges_by_itself_later,
     runs_of_the_ci_are_listed,
@@ -351,6 +354,7 @@ EXERCISED: dict[Capability, str] = {
     Capability.REVIEWERS: "people_are_asked",
     Capability.ASSIGNEES: "people_are_asked",
     Capability.AUTO_MERGE: "merges_by_itself_later",
+    Capability.SIGNED_COMMITS: "makes_commits_of_files",
     Capability.STATUSES: "checks_are_told_and_read",
     Capability.PIPELINES: "runs_of_the_ci_are_listed",
     Capability.HOOKS: "hooks_are_made_mended_and_removed",

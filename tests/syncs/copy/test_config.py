@@ -17,6 +17,7 @@ from syncs.copy.config import (
     parse_config,
     to_data,
 )
+from syncs.copy.options import Options, Strategy
 from syncs.copy.rule import Rule
 
 
@@ -259,14 +260,13 @@ def test_flows() -> None:
         match="every",
         message="Update files from ${source_repo}",
         flavour="native",
-        strategy="direct",
     )
     assert (second.target_repo, second.target_branch) == ("b", "dev")
 
 
 def test_flows_to_one_branch_belong_together() -> None:
-    def flow(name: str, repo: str, branch: str = "main", strategy: Any = "direct") -> Flow:
-        return Flow(name, "s", "main", (), repo, branch, strategy=strategy)
+    def flow(name: str, repo: str, branch: str = "main", strategy: Strategy = "direct") -> Flow:
+        return Flow(name, "s", "main", (), repo, branch, options=Options(strategy=strategy))
 
     given_flows = [
         flow("1", "a"),

@@ -43,6 +43,8 @@ TAKES = [
     ("**/tests/**", "a/tests"),
     ("**/**", "a"),
     ("**/a/**/b", "a/a/b/b"),
+    ("a/**/**/b", "a/b"),
+    ("**/.*", "x/.env"),
     ("a/**/*/b", "a/x/b"),
     ("*/**", "a"),
     ("a*/**", "ab"),
@@ -69,6 +71,9 @@ TAKES = [
     ("[[]", "["),
     ("[*]", "*"),
     ("x[!z-a]", "xq"),  # a range that goes backwards holds nothing
+    ("[a/b]x", "ax"),
+    ("a[/]b", "a/b"),  # unlike * and ?, a class may hold the slash
+    ("a[!b]c", "a/c"),
     # alternatives
     ("{a,b}", "b"),
     ("{a,b}.go", "a.go"),

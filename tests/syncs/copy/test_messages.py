@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from syncs.copy.messages import render_message
+from syncs.copy.messages import render_body, render_message
 
 VALUES = {
     "rule_name": "docs",
@@ -33,3 +33,16 @@ VALUES = {
 )  # fmt: skip
 def test_render(template: str, text: str) -> None:
     assert render_message(template, VALUES) == text
+
+
+@pytest.mark.parametrize(
+    ("template", "pr_number", "text"),
+    [
+        ("", "7", "Automated update of 3 file(s) from acme/docs (PR #7)"),
+        ("", "", "Automated update of 3 file(s) from acme/docs"),
+        ("As of ${commit_sha}.", "7", "As of 9c41e07."),
+        ("#${pr_number} ${unknown}", "", "# ${unknown}"),
+    ],
+)
+def test_the_text_of_a_pull_request(template: str, pr_number: str, text: str) -> None:
+    assert render_body(template, VALUES | {"pr_number": pr_number}) == text

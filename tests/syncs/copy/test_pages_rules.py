@@ -10,12 +10,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from opssight.accounts.models import Role
+from opssight.audit.models import AuditEvent
 from opssight.web.parts import Protection
-from repos.models import RepositoryStatus
-from syncs.copy.forms import Names, config_to_yaml, read_yaml
-from syncs.copy.models import CopyState
+from repos.models import Repository, RepositoryStatus
+from syncs.copy.formats import load
+from syncs.copy.forms import Names
+from syncs.copy.models import CopyRule, CopyState
 from syncs.copy.overview import protection, rule_count, steps
+from syncs.copy.yaml_form import config_to_yaml, read_yaml
 from syncs.models import Job, Run, RunState
+from tests.factories import make_team, make_user
 from tests.syncs.copy.rules import Desk, form
 
 pytestmark = pytest.mark.django_db
@@ -125,6 +129,26 @@ def test_versions_show_what_each_changed(desk: Desk) -> None:
     assert desk.client.get(f"/copy/{job.pk}/versions/?version=x").status_code == 404
 
 
+def test_an_earlier_version_is_made_current_again(desk: Desk) -> None:
+    job = desk.rule()
+    text = desk.client.get(f"/copy/{job.pk}/yaml/").context["text"]
+    desk.client.post(f"/copy/{job.pk}/yaml/", {"text": text.replace("docs/**", "more/**"), "do": "save-next"})
+    url = f"/copy/{job.pk}/versions/"
+    assert "Make version 1 current" in desk.client.get(f"{url}?version=1").content.decode()
+    assert "Make version 2 current" not in desk.client.get(f"{url}?version=2").content.decode()
+    desk.client.post(url, {"version": "1"})
+    first, _, third = job.versions.order_by("number")
+    assert (third.config, third.note) == (first.config, "As version 1.")
+    job.refresh_from_db()
+    assert job.version == third
+    assert AuditEvent.objects.filter(action="job.version").count() == 3
+    assert desk.client.post(url, {"version": "9"}).status_code == 404
+    Repository.objects.filter(pk=desk.site.pk).update(team=make_team(make_user()))
+    told = desk.client.post(url, {"version": "1"}, follow=True).content.decode()
+    assert "There is no repository" in told
+    assert job.versions.count() == 3
+
+
 def test_runs_of_a_rule_ask_again_only_while_one_is_open(desk: Desk) -> None:
     job = desk.rule()
     url = f"/copy/{job.pk}/runs/"
@@ -140,8 +164,15 @@ def test_runs_of_a_rule_ask_again_only_while_one_is_open(desk: Desk) -> None:
 def test_switching_scheduling_and_deleting(desk: Desk) -> None:
     job = desk.rule()
     url = f"/copy/{job.pk}/settings/"
-    desk.client.post(url, {"do": "disable"})
-    assert not Job.objects.get().enabled
+    for state, enabled, shadow in (("disabled", False, False), ("shadow", True, True), ("magic", True, True)):
+        desk.client.post(url, {"do": "state", "state": state})
+        job = Job.objects.get()
+        assert (job.enabled, job.copy_rule.shadow) == (enabled, shadow)
+    assert "writes nothing" in desk.client.get(url).content.decode()
+    assert ">docs to site<" in desk.client.get("/copy/?state=shadow").content.decode()
+    desk.client.post(url, {"do": "state", "state": "enabled"})
+    assert not CopyRule.objects.get().shadow
+    assert AuditEvent.objects.filter(action="copy.shadow").count() == 2
     desk.client.post(url, {"do": "times", "cron": "0 3 * * *", "tz": "Europe/Berlin", "minutes": "5"})
     job.refresh_from_db()
     assert (job.cron, job.tz, job.poll_seconds) == ("0 3 * * *", "Europe/Berlin", 300)
@@ -154,19 +185,17 @@ def test_switching_scheduling_and_deleting(desk: Desk) -> None:
     assert not Job.objects.exists()
 
 
-def test_a_copiers_file_is_taken_over(desk: Desk) -> None:
-    file = (
-        "workflows:\n- name: w\n  source: {repo: docs, branch: main}\n"
-        "  destination: {repo: site, branch: main}\n"
-        "  transformations:\n  - move: {from: docs, to: copied}\n"
-    )
-    text = desk.client.post("/copy/import/", {"text": file})
-    assert "1 rule in it" in text.content.decode()
-    [found] = text.context["found"]
-    names = Names.of_team(desk.principal, desk.team)
-    assert read_yaml(found.text, names).targets[0].repository == str(desk.site.pk)
-    wrong = desk.client.post("/copy/import/", {"text": "hello: 1"}).content.decode()
-    assert "This file cannot be taken over yet." in wrong
+def test_rules_are_exported_as_a_copiers_file(desk: Desk) -> None:
+    one, two = desk.rule("one"), desk.rule("two")
+    answer = desk.client.get(f"/copy/workflows.yaml?job={one.pk}&job={two.pk}")
+    assert answer["Content-Disposition"] == 'attachment; filename="workflows.yaml"'
+    loaded = load(answer.content)
+    assert [(flow.name, flow.source_repo, flow.target_repo) for flow in loaded.flows] == [
+        ("one", "docs", "site"),
+        ("two", "docs", "site"),
+    ]
+    assert f"job={one.pk}&amp;job={two.pk}" in desk.client.get("/copy/").content.decode()
+    assert desk.client.get("/copy/workflows.yaml?job=x").status_code == 404
 
 
 def test_the_strip_step_says_how_far_the_copies_are(desk: Desk) -> None:

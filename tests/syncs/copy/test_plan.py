@@ -18,7 +18,6 @@ from syncs.copy.plan import (
     SourceFile,
     Tree,
     delta,
-    plan_flows,
     plan_wanted,
     propose,
     wanted,
@@ -41,7 +40,7 @@ MOVED = flow(Rule("move", "src", "dst"))
 
 
 def plan_flow(flow: Flow, files: Iterable[SourceFile], target: Tree) -> Plan:
-    return plan_flows((flow,), files, target)
+    return plan_wanted(wanted((flow,), files), target)
 
 
 def applied(plan: Plan, target: Tree) -> dict[bytes, tuple[str, str]]:
@@ -191,7 +190,7 @@ def test_first_and_every() -> None:
 def test_several_flows_are_one_plan() -> None:
     first = flow(Rule("copy", "a", "x"), Rule("copy", "b", "same"))
     second = flow(Rule("copy", "a", "y"), Rule("copy", "c", "same"), name="other")
-    plan = plan_flows((first, second), [file("a"), file("b", B), file("c", C)], {})
+    plan = plan_wanted(wanted((first, second), [file("a"), file("b", B), file("c", C)]), {})
     assert [(write.path, write.flow_index) for write in plan.writes] == [(b"x", 0), (b"y", 1)]
     assert [(refusal.source_path, refusal.flow_index, refusal.rule_index) for refusal in plan.refused] == [
         (b"b", 0, 1),

@@ -6,7 +6,7 @@ from opssight.accounts.scope import Principal
 from opssight.core.errors import InvalidInput
 from syncs.copy.config import CopyConfig, Target
 from syncs.copy.rule import Rule
-from syncs.copy.service import resolve
+from syncs.copy.service import resolve_rule
 from tests.factories import make_connection, make_repository, make_team, make_user
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,7 @@ def test_repositories_are_found_by_name_and_by_id() -> None:
     connection = make_connection(make_team(user))
     source, target = (make_repository(connection, name) for name in ("a/source", "a/target"))
 
-    found = resolve(Principal.of_user(user), config("a/source", str(target.pk)))
+    found = resolve_rule(Principal.of_user(user), config("a/source", str(target.pk)))
 
     assert (found.source_repository, found.targets[0].repository) == (str(source.pk), str(target.pk))
 
@@ -40,7 +40,7 @@ def test_a_name_that_several_repositories_have_is_not_guessed() -> None:
     make_repository(make_connection(team), "a/target")
 
     with pytest.raises(InvalidInput) as caught:
-        resolve(Principal.of_user(user), config("a/source", "a/gone"))
+        resolve_rule(Principal.of_user(user), config("a/source", "a/gone"))
 
     assert dict(caught.value.problems) == {
         "source.repository": "Several repositories are called 'a/source'. Give the id of the one you mean.",

@@ -184,9 +184,9 @@ def test_other_failures_and_newer_runs_are_left_alone(connection: Connection) ->
 
 
 def test_a_schedule_makes_one_run_that_waits(connection: Connection) -> None:
-    job = make_job(connection.team, cron="* * * * *", next_at=now())
+    job = make_job(connection.team, cron="* * * * *", next_at=now() - dt.timedelta(seconds=1))
     for _ in range(3):
-        Job.objects.filter(pk=job.pk).update(next_at=now())
+        Job.objects.filter(pk=job.pk).update(next_at=now() - dt.timedelta(seconds=1))
         schedule.fire_due()
     assert Run.objects.filter(job=job).count() == 1
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import CommandParser
 
 from opssight.core.command import Answer, OpsCommand, table
-from opssight.core.errors import Failure, InvalidInput
+from opssight.core.errors import InvalidInput
 from opssight.core.words import count
-from repos.access import remote_typed
-from repos.git.remote import Remote
-from syncs.copy import batch
-from syncs.copy.apply import Applied, apply_flows
-from syncs.copy.formats import Loaded, load
+from syncs.copy import batch, import_env
+from syncs.copy.apply import Applied, apply_flows, forges_of
+from syncs.copy.commands import converting, hooking, starting, trying
+from syncs.copy.commands.arguments import add_file_arguments, add_hook_arguments, add_trying_arguments
+from syncs.copy.commands.history import add_history_arguments, history_of
+from syncs.copy.commands.opening import read, remotes_of, usable
+from syncs.copy.formats import Loaded
+from syncs.copy.formats.convert import WRITTEN
+from syncs.copy.formats.schema import FORMATS, schema
 
-MAX_CONFIG = 1_000_000  # bytes
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -29,22 +32,41 @@ class Command(OpsCommand):
     def arguments(self, parser: CommandParser) -> None:
         commands = self.subcommands(parser)
         validate = self.subcommand(commands, "validate", self.validate, "Check a configuration file.")
-        validate.add_argument("file", help="The file, or - for standard input.")
-        test = self.subcommand(commands, "test", self.test, "Try patterns, transforms and messages.")
-        test.add_argument(
-            "--batch", action="store_true", required=True, help="JSON lines in, JSON lines out."
+        add_file_arguments(validate, source=True)
+        convert = self.subcommand(
+            commands, "convert", self.convert, "Write configuration files as one, in another format."
         )
+        convert.add_argument("files", nargs="+", metavar="file", help="The files, or - for standard input.")
+        convert.add_argument("--to", required=True, choices=WRITTEN, help="The format to write.")
+        add_file_arguments(convert, source=True, file=False)
+        sources = self.subcommand(commands, "sources", self.sources, "List what a file copies from.")
+        add_file_arguments(sources, source=True)
+        test = self.subcommand(commands, "test", self.test, "Try patterns, transforms, files and messages.")
+        add_trying_arguments(test)
+        init = self.subcommand(commands, "init", self.init, "Print a configuration to begin with.")
+        init.add_argument("--template", choices=tuple(starting.TEMPLATES), default="basic", help="Which one.")
+        init.add_argument("--output", default="", metavar="FILE", help="Write it to this new file instead.")
+        env = self.subcommand(
+            commands, "import-env", self.import_env, "Say what an examples-copier's variables become here."
+        )
+        env.add_argument("file", help="A file of NAME=VALUE lines or of YAML keys, or - for standard input.")
+        of_format = self.subcommand(commands, "schema", self.schema, "Print the JSON Schema of a format.")
+        of_format.add_argument("--format", choices=FORMATS, default="workflows", help="The format.")
+        hook = self.subcommand(
+            commands, "send-webhook", self.send_webhook, "Send a signed delivery of a merged pull request."
+        )
+        add_hook_arguments(hook)
+        past = self.subcommand(commands, "history", self.history, "List what copies did, or sums of it.")
+        add_history_arguments(past)
+        self._applying(commands)
+
+    def _applying(self, commands: Any) -> None:
         apply = self.subcommand(commands, "apply", self.apply, "Copy what changed between two commits.")
         apply.add_argument("--base", required=True, help="The commit to compare with, all 40 digits.")
         apply.add_argument("--head", required=True, help="The commit to copy, all 40 digits.")
         sync = self.subcommand(commands, "sync", self.sync, "Copy the whole tree at the head (backfill).")
         for command in (apply, sync):
-            command.add_argument("file", help="The configuration file, or - for standard input.")
-            command.add_argument(
-                "--repo", action="append", default=[], metavar="OWNER/NAME=URL",
-                help="Where a repository of the file is: any git URL, a folder, or CONNECTION:owner/name. "
-                "Repeat for each.",
-            )  # fmt: skip
+            add_file_arguments(command)
             command.add_argument(
                 "--source", required=True, metavar="OWNER/NAME", help="The source to copy from."
             )
@@ -53,16 +75,8 @@ class Command(OpsCommand):
             )
 
     def validate(self, **options: Any) -> Answer:
-        loaded = load(read(options["file"]))
-        document = {
-            "valid": not loaded.errors,
-            "format": loaded.format,
-            "errors": [{"where": where, "message": message} for where, message in loaded.errors],
-            "warnings": [{"where": where, "message": message} for where, message in loaded.warnings],
-            "rules": loaded.rules,
-        }
-        for where, message in loaded.warnings:
-            self.progress(f"warning: {where}: {message}" if where else f"warning: {message}")
+        loaded, document = converting.validated(options)
+        converting.tell(loaded, self.progress)
         if loaded.errors:
             self._print(document)
             raise InvalidInput("The configuration cannot be used.", list(loaded.errors))
@@ -74,12 +88,43 @@ class Command(OpsCommand):
             self.stdout.write(json.dumps(document, indent=2))
             self._json = False
 
+    def history(self, **options: Any) -> Answer:
+        return history_of(options)
+
+    def convert(self, **options: Any) -> Answer:
+        return converting.convert(options, self.progress)
+
+    def sources(self, **options: Any) -> Answer:
+        return converting.sources(options)
+
     def test(self, **options: Any) -> Answer:
+        if not options["batch"]:
+            return trying.tried(options)
         for line in sys.stdin:
             if line.strip():
                 sys.stdout.write(json.dumps(batch.answer(line), ensure_ascii=False) + "\n")
         sys.stdout.flush()
         raise SystemExit(0)
+
+    def init(self, **options: Any) -> Answer:
+        name, output = options["template"], options["output"]
+        if not output:
+            return Answer({"template": name, "yaml": starting.TEMPLATES[name]}, starting.TEMPLATES[name])
+        starting.write(name, output)
+        return Answer(
+            {"template": name, "file": output}, f"{output} is written. Change it, then validate it."
+        )
+
+    def import_env(self, **options: Any) -> Answer:
+        found = import_env.imported(import_env.variables_in(read(options["file"])))
+        return Answer(found.document(), found.text())
+
+    def schema(self, **options: Any) -> Answer:
+        document = schema(options["format"])
+        return Answer(document, json.dumps(document, indent=2))
+
+    def send_webhook(self, **options: Any) -> Answer:
+        return hooking.send(options, settings.ENV, self.progress)
 
     def apply(self, **options: Any) -> Answer:
         return self._apply(options, base=commit(options, "base"), head=commit(options, "head"))
@@ -88,9 +133,9 @@ class Command(OpsCommand):
         return self._apply(options, base="", head="")
 
     def _apply(self, options: dict[str, Any], *, base: str, head: str) -> Answer:
-        loaded = load(read(options["file"]))
-        if loaded.errors:
-            raise InvalidInput("The configuration cannot be used.", list(loaded.errors))
+        loaded = usable(options, options["file"], source=(options["source"], "main"))
+        for where, message in loaded.left_out:
+            self.progress(f"warning: {where}: {message}")
         applied = apply_flows(
             flows_of(loaded, options["source"]),
             remotes_of(options["repo"]),
@@ -98,20 +143,9 @@ class Command(OpsCommand):
             head=head,
             dry_run=options["dry_run"],
             say=self.progress,
+            forges=forges_of(options["repo"]),
         )
         return _answer(applied)
-
-
-def read(name: str) -> bytes:
-    """The file's bytes, or standard input for `-`. InvalidInput when it cannot be read or is too large."""
-    try:
-        with sys.stdin.buffer if name == "-" else Path(name).open("rb") as file:
-            data = file.read(MAX_CONFIG + 1)
-    except OSError as error:
-        raise InvalidInput(f"The file {name} cannot be read: {error.strerror}.") from None
-    if len(data) > MAX_CONFIG:
-        raise InvalidInput(f"The file {name} is larger than 1 MB. A copier configuration is smaller.")
-    return data
 
 
 def flows_of(loaded: Loaded, source: str) -> list[Any]:
@@ -120,22 +154,6 @@ def flows_of(loaded: Loaded, source: str) -> list[Any]:
         known = ", ".join(sorted({flow.source_repo for flow in loaded.flows})) or "none"
         raise InvalidInput(f"No rule of the file copies from {source}. Its sources are: {known}.")
     return flows
-
-
-def remotes_of(pairs: list[str]) -> dict[str, Remote]:
-    """`OWNER/NAME=URL` pairs as a mapping. InvalidInput names the pair that cannot be used."""
-    remotes: dict[str, Remote] = {}
-    for pair in pairs:
-        name, found, url = pair.partition("=")
-        if not found or not name or not url:
-            raise InvalidInput(f"--repo {pair!r} is not OWNER/NAME=URL, such as acme/docs=/srv/git/docs.git.")
-        if name in remotes:
-            raise InvalidInput(f"--repo {name} was given twice.")
-        try:
-            remotes[name] = remote_typed(url, name)
-        except Failure as failure:
-            raise InvalidInput(failure.sentence, [(f"--repo {name}", failure.sentence)]) from None
-    return remotes
 
 
 def commit(options: dict[str, Any], name: str) -> str:

@@ -39,10 +39,20 @@ def key(repo: Repo) -> str:
 def test_somebody_who_was_faster(
     forge: GitHubStandIn, github: GitHubProvider, repo: Repo, number: int
 ) -> None:
-    """Between the look and the opening another one opened it: that one is the answer."""
-    shown = Reply(200, {"id": repo.id, "owner": {"login": "acme"}})
-    forge.next_replies = [shown, Reply(200, [])]
+    """GitHub refuses a second one between the same branches: the first is the answer."""
     assert github.open_pull(key(repo), NewPull("change", "main", "Mine")).number == number
+    assert len(repo.pulls) == 1
+
+
+def test_one_request_opens_one_and_one_changes_its_words(
+    forge: GitHubStandIn, github: GitHubProvider, repo: Repo
+) -> None:
+    forge.bare(repo).commit({b"x": b"1"}, branch="other")
+    forge.asked.clear()
+    opened = github.open_pull(key(repo), NewPull("other", "main", "Mine"))
+    changed = github.change_pull(key(repo), opened.number, PullChange(title="Better", body="More"))
+    assert (changed.title, changed.body) == ("Better", "More")
+    assert [one.method for one in forge.asked] == ["POST", "PATCH"]
 
 
 def test_branches_of_a_fork_are_not_ours(forge: GitHubStandIn, github: GitHubProvider, repo: Repo) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from syncs.copy.config import Flow
+from syncs.copy.config import Flow, by_target
 from syncs.copy.formats import Loaded, load, load_data
+from syncs.copy.options import Authors, Deletions, Options, PullRequest, Transform
 from syncs.copy.rule import Rule
 
 FULL = """\
@@ -36,6 +37,7 @@ copy_rules:
       - {repo: acme/app, branch: dev, path_transform: 'docs/${filename}'}
       - {repo: acme/batch, path_transform: '${path}', commit_strategy: {type: batch, batch_size: 50}}
 """
+PULL = PullRequest("T", "B", use_template=True, auto_merge=True)
 GO = (r"_test\.go$", "/internal/")
 
 
@@ -71,32 +73,39 @@ def test_a_whole_file() -> None:
     assert found.flows == (
         Flow(
             "go, all", "acme/docs", "1.10", (to(go, "go/${relative_path}"), to(all_, "docs/${filename}")),
-            "acme/app", "dev", "every", "Sync ${file_count} files", "legacy", "direct",
+            "acme/app", "dev", "every", "Sync ${file_count} files", "legacy", Options(),
         ),
         Flow(
             "go", "acme/docs", "1.10", (to(go, "code/${path}"),), "acme/site", "main", "every", "", "legacy",
-            "pull_request",
+            Options("pull_request", PULL, Deletions("record", "gone.json")),
         ),
         Flow(
             "all", "acme/docs", "1.10", (to(all_, "${path}"),), "acme/batch", "main", "every", "", "legacy",
-            "batch",
+            Options("pull_request"),
         ),
     )  # fmt: skip
     assert found.warnings == (
         (
-            "copy_rules[0].targets[1].deprecation_check",
-            "Line 20: Deleted files are not recorded yet; this key has no effect so far.",
-        ),
-        (
-            "copy_rules",
-            "Line 4: The rules go, all write to acme/app as one commit, with the message of the first.",
+            "copy_rules[1].targets[1].commit_strategy.type",
+            "Line 25: batch is read as pull_request, as the original did; batch_size has no effect: all "
+            "files of a target arrive in one pull request.",
         ),
     )
 
 
+def test_the_flows_as_they_are_written() -> None:
+    parts = load(FULL).parts
+    assert [(flow.name, flow.target_repo, len(flow.rules)) for flow in parts] == [
+        ("go", "acme/app", 1),
+        ("go", "acme/site", 1),
+        ("all", "acme/app", 1),
+        ("all", "acme/batch", 1),
+    ]
+
+
 def test_defaults() -> None:
     [flow] = loaded(rule()).flows
-    assert (flow.source_branch, flow.target_branch, flow.strategy, flow.match) == (
+    assert (flow.source_branch, flow.target_branch, flow.options.strategy, flow.match) == (
         "main",
         "main",
         "direct",
@@ -104,14 +113,67 @@ def test_defaults() -> None:
     )
 
 
-def test_batched_rules_have_the_message_of_the_batch() -> None:
+def test_batched_rules_have_the_messages_of_the_batch() -> None:
     batch = {"commit_message": "All ${file_count}", "pr_title": "t", "pr_body": "b", "use_pr_template": True}
-    message = {"commit_strategy": {"commit_message": "own"}}
-    rules = [target(**message), rule(name="s")]
+    own = {"commit_strategy": {"commit_message": "own", "pr_title": "o"}}
+    rules = [target(**own), rule(name="s")]
     found = loaded(*rules, batch_by_repo=True, batch_pr_config=batch)
-    assert [flow.message for flow in found.flows] == ["All ${file_count}"]
+    [flow] = found.flows
+    assert (flow.message, flow.options.pull_request) == (
+        "All ${file_count}",
+        PullRequest("t", "b", use_template=True),
+    )
     assert found.warnings == ()
     assert [flow.message for flow in loaded(*rules, batch_pr_config=batch).flows] == ["own"]
+
+
+def test_the_last_message_counts_and_different_ones_are_named() -> None:
+    def said(name: str, message: str, title: str) -> dict[str, Any]:
+        strategy = {"type": "pull_request", "commit_message": message, "pr_title": title}
+        return {**target(commit_strategy=strategy), "name": name}
+
+    found = loaded(said("a", "one", "x"), said("b", "two", "y"), said("c", "", ""))
+    [flow] = found.flows
+    assert (flow.name, flow.message, flow.options.pull_request.title) == ("a, b, c", "two", "y")
+    assert found.warnings == (
+        (
+            "copy_rules",
+            "a, b and c write to c/d main as one commit and have different commit messages and titles; "
+            "the last one of each counts.",
+        ),
+    )
+    assert loaded(said("a", "one", "x"), said("b", "one", "x")).warnings == ()
+
+
+def test_direct_commits_and_pull_requests_to_one_branch_are_named() -> None:
+    pulled = {**target(commit_strategy={"type": "pull_request"}), "name": "p"}
+    found = loaded(rule(), pulled)
+    assert len(found.flows) == 2
+    assert found.warnings == (
+        ("copy_rules", "c/d main gets direct commits by some rules and pull requests by others."),
+    )
+
+
+def test_rules_that_treat_deletions_differently_stay_apart_and_arrive_together() -> None:
+    recorded = {**target(deprecation_check={"enabled": True}), "name": "s"}
+    found = loaded(rule(), recorded).flows
+    assert [flow.options.deletions.policy for flow in found] == ["ignore", "record"]
+    assert len(by_target(found)) == 1
+
+
+def test_keys_of_our_own() -> None:
+    strategy = {"type": "pull_request", "labels": ["sync"], "reviewers": ["ada"], "draft": True,
+                "merge_method": "squash", "update": "append", "others_commits": "hold"}  # fmt: skip
+    footer = {"type": "footer", "text": "x\n"}
+    own = target(commit_strategy=strategy, deletions="delete", edits="merge", transforms=[footer],
+                 authors="source", sign="key")  # fmt: skip
+    [flow] = loaded(own).flows
+    assert flow.options == Options(
+        "pull_request",
+        PullRequest(labels=("sync",), reviewers=("ada",), draft=True, merge_method="squash",
+                    update="append", others_commits="hold"),
+        Deletions("delete"), "merge", (Transform("footer", text="x\n"),), Authors("source"), "key",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -163,7 +225,9 @@ def test_errors(found: Loaded, where: str, part: str) -> None:
         (loaded(pattern(negate=True)), "copy_rules[0].source_pattern.negate", "not known"),
         (loaded(target(path_transform="${name}/x")), "copy_rules[0].targets[0].path_transform", "No match gives ${name}"),
         (loaded(target(repo="a/b")), "copy_rules[0].targets[0]", "copied onto itself"),
-        (loaded(target(deprecation_check={"enabled": True})), "copy_rules[0].targets[0].deprecation_check", "no effect"),
+        (loaded(target(commit_strategy={"type": "batch"})), "copy_rules[0].targets[0].commit_strategy.type", "batch_size has no effect"),
+        (loaded(target(commit_strategy={"batch_size": 5})), "copy_rules[0].targets[0].commit_strategy.batch_size", "in one commit"),
+        (loaded(target(path_transform="one.txt")), "copy_rules", "all files that a takes go to one.txt"),
     ],
 )  # fmt: skip
 def test_warnings(found: Loaded, where: str, part: str) -> None:

@@ -56,14 +56,9 @@ def test_detect(data: object, format_: str | None) -> None:
         (b"\xff", None, "1:1", "not UTF-8"),
         ("x" * 10_000_000, None, "", "too large"),
         ("hello: world", None, "", "no copy configuration"),
-        (
-            "- source_directory: a\n  target_repo: b\n",
-            "v0",
-            "",
-            "The format v0 is known, but it cannot be used yet.",
-        ),
-        ("sources: []", "sources", "", "The format sources is known, but it cannot be used yet."),
-        ("workflow_configs: []", "main", "", "The format main is known, but it cannot be used yet."),
+        ("- source_directory: a", "v0", "[0].target_repo", "target_repo is required"),
+        ("sources: []", "sources", "sources", "Give at least one source."),
+        ("workflow_configs: []", "main", "workflow_configs", "Give at least one entry."),
         ("copy_rules: []\nworkflows: []\nsource_repo: a", "legacy", "workflows", "keep one of them"),
     ],
 )

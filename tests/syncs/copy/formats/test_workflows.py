@@ -7,6 +7,7 @@ import pytest
 
 from syncs.copy.config import Flow
 from syncs.copy.formats import Loaded, load, load_data
+from syncs.copy.options import Deletions, Options, PullRequest
 from syncs.copy.rule import Rule
 
 FULL = """\
@@ -16,7 +17,7 @@ defaults:
   exclude: ['**/.env', '**/node_modules/**']
 workflows:
   - name: server
-    source: {repo: acme/mono, branch: release, installation_id: '1'}
+    source: {repo: acme/mono, branch: release}
     destination: {repo: acme/server}
     transformations:
       - move: {from: mflix/server, to: server}
@@ -71,7 +72,7 @@ def test_a_whole_file() -> None:
             "first",
             "Sync ${file_count}",
             "workflow",
-            "direct",
+            Options(pull_request=PullRequest(title="t"), deletions=Deletions()),
         ),
         Flow(
             "client",
@@ -83,14 +84,14 @@ def test_a_whole_file() -> None:
             "first",
             "Sync ${file_count}",
             "workflow",
-            "pull_request",
+            Options("pull_request", PullRequest("t", "b", use_template=True, auto_merge=True)),
         ),
     )
 
 
 def test_defaults() -> None:
     [flow] = loaded(workflow()).flows
-    assert (flow.source_branch, flow.target_branch, flow.strategy) == ("main", "main", "pull_request")
+    assert (flow.source_branch, flow.target_branch, flow.options.strategy) == ("main", "main", "pull_request")
     assert flow.message == "Update from workflow: ${rule_name}"
     assert flow.rules == (Rule("move", "src", "dst"),)
 
@@ -111,7 +112,7 @@ def test_a_strategy_is_filled_up_field_by_field(
     own: object, defaults: object, strategy: str, message: str
 ) -> None:
     [flow] = loaded(workflow(commit_strategy=own), defaults={"commit_strategy": defaults}).flows
-    assert (flow.strategy, flow.message) == (strategy, message)
+    assert (flow.options.strategy, flow.message) == (strategy, message)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +168,10 @@ def test_the_syntax_of_the_defaults() -> None:
         (loaded(workflow(exclude=["a"], exclude_syntax="perl")), "workflows[0].exclude_syntax", "use glob or regex"),
         (loaded(workflow(commit_strategy={"type": "batch"})), "workflows[0].commit_strategy.type", "use direct or pull_request"),
         (loaded(workflow(), defaults={"commit_strategy": {"type": "x"}}), "defaults.commit_strategy.type", "use direct or pull_request"),
-        (loaded(workflow(transformations={"$ref": "t.yaml"})), "workflows[0].transformations.$ref", "Not supported yet: $ref"),
-        (loaded(workflow(exclude={"$ref": "e.yaml"})), "workflows[0].exclude.$ref", "Not supported yet: $ref"),
-        (loaded(workflow(commit_strategy={"$ref": "s.yaml"})), "workflows[0].commit_strategy.$ref", "Not supported yet: $ref"),
-        (loaded(workflow(), defaults={"commit_strategy": {"$ref": "s.yaml"}}), "defaults.commit_strategy.$ref", "Not supported yet"),
+        (loaded(workflow(transformations={"$ref": "t.yaml"})), "workflows[0].transformations.$ref", "is needed, and only one file was given"),
+        (loaded(workflow(exclude={"$ref": "e.yaml"})), "workflows[0].exclude.$ref", "is needed, and only one file was given"),
+        (loaded(workflow(commit_strategy={"$ref": "s.yaml"})), "workflows[0].commit_strategy.$ref", "is needed, and only one file was given"),
+        (loaded(workflow(), defaults={"commit_strategy": {"$ref": "s.yaml"}}), "defaults.commit_strategy.$ref", "is needed, and only one file was given"),
     ],
 )  # fmt: skip
 def test_errors(found: Loaded, where: str, part: str) -> None:
@@ -190,7 +191,9 @@ def test_errors(found: Loaded, where: str, part: str) -> None:
         (loaded(workflow(exclude=[r".*_test\.go"])), "workflows[0].exclude[0]", "is read as a glob; set exclude_syntax: regex"),
         (loaded(workflow(), defaults={"exclude": ["^vendor/"]}), "defaults.exclude[0]", "is read as a glob"),
         (loaded(workflow(destination={"repo": "a/b"})), "workflows[0]", "copied onto itself"),
-        (loaded(workflow(deprecation_check={"enabled": True})), "workflows[0].deprecation_check", "no effect so far"),
+        (loaded(workflow(source={"repo": "a/b", "installation_id": "1"})), "workflows[0].source.installation_id", "is not used: OpsSight reaches"),
+        (loaded(workflow(destination={"repo": "c/d", "installation_id": 1})), "workflows[0].destination.installation_id", "is not used"),
+        (with_rule({"glob": {"pattern": "**/*.md", "transform": "all.md"}}), "workflows", "w: all files that **/*.md takes go to all.md"),
     ],
 )  # fmt: skip
 def test_warnings(found: Loaded, where: str, part: str) -> None:

@@ -1,0 +1,171 @@
+"""A rule between two repositories of a stand-in forge, and the runs of it that a test asks for."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opssight.accounts.models import Team
+from opssight.accounts.scope import Principal
+from opssight.core.clock import now
+from repos import access
+from repos.providers.forge import Forge, Pull
+from syncs import jobs
+from syncs.copy.config import CopyConfig, Target
+from syncs.copy.models import CopyState
+from syncs.copy.options import Options, PullRequest
+from syncs.copy.rule import Rule
+from syncs.copy.service import create_rule, update_rule
+from syncs.engine import claim, runner
+from syncs.models import Item, Job, Run, RunState
+from tests.factories import make_worker
+from tests.repos.forges import Connected, connected
+from tests.repos.git.work import Bare
+
+Tree = dict[str, tuple[str, str]]  # path -> (mode, oid)
+RULE = Rule("glob", "docs/**", "copied/${relative_path}")
+
+
+def pull_options(**changes: Any) -> Options:
+    return Options(strategy="pull_request", pull_request=PullRequest(**changes))
+
+
+@dataclass
+class Story:
+    """`acme/docs` is copied to `acme/site`, both at the stand-in."""
+
+    at: Connected
+    job: Job
+
+    @property
+    def source(self) -> Bare:
+        return self.bare("acme/docs")
+
+    @property
+    def target(self) -> Bare:
+        return self.bare("acme/site")
+
+    def bare(self, name: str) -> Bare:
+        bare = self.at.forge.bare(self.at.repo(name))
+        assert isinstance(bare, Bare)
+        return bare
+
+    @property
+    def state(self) -> CopyState:
+        return CopyState.objects.get(target__rule__job=self.job)
+
+    @property
+    def branch(self) -> str:
+        return self.state.pull_branch
+
+    # --- runs -----------------------------------------------------------------------------------
+
+    def run(self, **input: Any) -> Run:
+        """A run that somebody asks for, at work until it ended or waits."""
+        jobs.start(self.job, Run.Trigger.MANUAL, "test", input=input)
+        return execute()
+
+    def item(self, **input: Any) -> Item:
+        """The one item of a run."""
+        run = self.run(**input)
+        assert run.state in RunState.terminal(), (run.state, run.wait_reason)
+        [item] = run.items.all()
+        return item
+
+    def change(self, **options: Any) -> None:
+        """A new version of the rule, with other pull request options."""
+        config = rule_of(self.at, pull_options(**options), self.job.name)
+        self.job, _ = update_rule(self.at.principal, self.job, config)
+        Run.objects.filter(state=RunState.QUEUED).delete()
+
+    # --- the forge ------------------------------------------------------------------------------
+
+    @property
+    def client(self) -> Forge:
+        client = access.client_of(self.at.connection)
+        assert isinstance(client, Forge)
+        return client
+
+    @property
+    def site(self) -> str:
+        return self.at.row("acme/site").external_id
+
+    def pulls(self) -> list[Pull]:
+        """The open ones."""
+        return list(self.client.pulls(self.site))
+
+    def merge(self, method: Any = "merge") -> Pull:
+        [pull] = self.pulls()
+        return self.client.merge_pull(self.site, pull.number, method)
+
+    def tree(self, ref: str = "main", repository: str = "acme/site") -> Tree:
+        return tree(self.bare(repository), ref)
+
+    def text(self, path: str, ref: str = "main") -> str:
+        return self.target.git("show", f"{ref}:{path}")
+
+    def asked(self) -> list[str]:
+        """Requests to the API since this was called last."""
+        asked = [f"{one.method} {one.path}" for one in self.at.forge.asked]
+        self.at.forge.asked.clear()
+        return asked
+
+
+def tree(bare: Bare, ref: str) -> Tree:
+    lines = bare.git("ls-tree", "-r", "-z", ref).split("\0")
+    rows = [line.partition("\t") for line in lines if line]
+    return {path: (head.split(" ")[0], head.split(" ")[2]) for head, _, path in rows}
+
+
+def rule_of(at: Connected, options: Options, name: str = "Docs to site", rule: Rule = RULE) -> CopyConfig:
+    return CopyConfig(
+        name,
+        str(at.row("acme/docs").pk),
+        "main",
+        (rule,),
+        (Target(str(at.row("acme/site").pk), "main"),),
+        message="Bring ${file_count} files\n\nAs they are.",
+        options=options,
+    )
+
+
+@dataclass(frozen=True)
+class World:
+    """Where stories are told: a folder, and a team with its administrator."""
+
+    folder: Path
+    team: Team
+    principal: Principal
+
+    @contextmanager
+    def story(self, kind: str, options: Options | None = None) -> Iterator[Story]:
+        """The rule is saved, and knows where the source is: what changes from now on is copied."""
+        with connected(kind, self.folder, self.team, self.principal) as at:
+            yield told(at, self.team, options or pull_options())
+
+
+def told(at: Connected, team: Team, options: Options) -> Story:
+    Run.objects.all().delete()
+    job, _ = create_rule(at.principal, team, rule_of(at, options))
+    run = execute()
+    assert run.state == RunState.SUCCEEDED, run.sentence
+    at.forge.asked.clear()
+    return Story(at, job)
+
+
+def execute(job: Job | None = None) -> Run:
+    """The run that waits (of this job), by a worker."""
+    waiting = Run.objects.filter(state=RunState.QUEUED, kind="copy")
+    if job is not None:
+        waiting = waiting.filter(job=job)
+    waiting.update(run_after=now() - dt.timedelta(minutes=1), priority=50)
+    run = claim.claim(make_worker(), ["std"])
+    assert run is not None
+    assert run.kind == "copy"
+    runner.execute(run)
+    run.refresh_from_db()
+    return run
