@@ -5,26 +5,26 @@ The plan is the one that a run makes, with the same memory. Reads this machine's
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
 from opssight.accounts.scope import Principal, visible_to
-from opssight.core.errors import Conflict, Failure
+from opssight.core.errors import Conflict, Failure, PermanentFailure
 from repos import access, warm
+from repos.git.errors import TooLarge
 from repos.models import Repository
 from syncs.copy import ownership
 from syncs.copy.collisions import in_the_way
 from syncs.copy.config import CopyConfig, Flow, by_target
-from syncs.copy.contents import blob_oid
 from syncs.copy.file_config import FileConfig, flows_of, read_version
+from syncs.copy.linediff import unified
 from syncs.copy.models import CopyRule, CopyState, CopyTarget
 from syncs.copy.moment import Moment, moment, origin_at
 from syncs.copy.plan import Plan, PlannedWrite
 from syncs.copy.planning import FilePlanner, Place, largest_file, look
-from syncs.copy.preview import MAX_DIFF_BYTES, MAX_DIFF_LINES, FileDiff
+from syncs.copy.preview import MAX_DIFF_BYTES, FileDiff
 from syncs.models import Job
 
 NOT_SEEN: Final = "This repository is not visible to you."
@@ -141,7 +141,7 @@ def _bring(repository: Repository) -> Any:
         if there.fetching:
             raise Conflict(f"{repository.full_name} is being fetched. Ask again in a moment.")
         if there.sentence:
-            raise Conflict(there.sentence)
+            raise PermanentFailure(there.sentence)
 
     return bring
 
@@ -171,11 +171,10 @@ def _content(found: Ahead, one: TargetAhead, write: PlannedWrite) -> bytes:
     source = access.store_of(found.rule.source)
     if source.has(write.oid):
         return source.blob(write.oid, MAX_DIFF_BYTES)
-    assert one.plan is not None  # noqa: S101 - the write is in it
-    for data in one.made.contents(one.plan):
-        if blob_oid(data, write.oid) == write.oid:
-            return bytes(data)
-    raise Conflict("The contents are not known here yet.")
+    data: bytes = one.made.content(write, MAX_DIFF_BYTES)
+    if len(data) > MAX_DIFF_BYTES:
+        raise TooLarge("Too large to show line by line.")
+    return data
 
 
 def lines_between(before: bytes, after: bytes) -> FileDiff:
@@ -183,9 +182,9 @@ def lines_between(before: bytes, after: bytes) -> FileDiff:
     if b"\0" in before[:8_000] or b"\0" in after[:8_000]:
         return FileDiff([], f"Binary: {len(before):,} bytes there, {len(after):,} bytes then.")
     old, new = (data.decode("utf-8", "replace").splitlines() for data in (before, after))
-    if max(len(old), len(new)) > MAX_DIFF_LINES * 10:
-        return FileDiff([], "Too many lines to show.")
-    found = list(difflib.unified_diff(old, new, lineterm="", n=4))[:MAX_DIFF_LINES]
+    found = unified(old, new)
+    if found is None:
+        return FileDiff([], "Too many lines differ to show them.")
     return FileDiff(found, "" if found else "The contents are the same; the mode changes.")
 
 

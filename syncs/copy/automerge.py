@@ -17,13 +17,14 @@ from opssight.core.words import count, join_words
 from repos.providers.forge import CheckState, Pull
 from repos.providers.types import Capability, PullState
 from syncs.copy import origin
-from syncs.copy.branches import Held
+from syncs.copy.branches import Held, Known, Proposer
 from syncs.copy.models import CopyState
 from syncs.copy.options import PullRequest
 from syncs.copy.pulls import ForgeEnd
 from syncs.copy.rights import require_still
 from syncs.copy.settling import settle
 from syncs.copy.targets import TargetRun, Work, health, pull_document
+from syncs.copy.transfer import End, open_target
 from syncs.engine import claim
 from syncs.engine.kinds import Outcome
 from syncs.engine.request import RunRequest, request_run
@@ -118,7 +119,8 @@ def _found(work: Work, one: TargetRun, state: CopyState | None) -> tuple[ItemSta
     options = one.flows[-1].options.pull_request
     if not options.auto_merge:
         return ItemState.SKIPPED, f"{number} is open.", pull
-    if not _merge(forge_end, pull, state.pushed_oid, options):
+    _refuse_others(work, end, pull, state)
+    if not _merge(forge_end, pull, options):
         if claim.db_now() - work.run.run.created_at > PATIENCE:
             raise Held(
                 f"{number} is not merged: its checks have not ended within a day. Merge it when they have."
@@ -129,18 +131,24 @@ def _found(work: Work, one: TargetRun, state: CopyState | None) -> tuple[ItemSta
     return ItemState.DONE, f"{number} was merged after its checks.", forge_end.pull(pull.number)
 
 
-def _merge(forge_end: ForgeEnd, pull: Pull, pushed: str, options: PullRequest) -> bool:
+def _refuse_others(work: Work, end: End, pull: Pull, state: CopyState) -> None:
+    """Nobody's commits are merged by us, wherever on the branch they stand: they were not asked for."""
+    known = Known(state.pull_branch, state.pushed_oid, recorded=True)
+    standing = Proposer(work.copier).standing(open_target(end, work.run, known.branch), known)
+    if standing.others or pull.head_oid != state.pushed_oid:
+        raise Held(
+            f"Pull request #{pull.number} has commits of others, so it is not merged by itself. "
+            "Look at it, and merge it."
+        )
+
+
+def _merge(forge_end: ForgeEnd, pull: Pull, options: PullRequest) -> bool:
     """Merge it if its checks have passed; False while they go on. Raises `Held` when it needs a person."""
     forge = forge_end.forge
     assert forge is not None  # noqa: S101 - it has a pull request
     if pull.draft:
         raise Held(
             f"Pull request #{pull.number} is a draft, so it is not merged. Mark it as ready, and merge it."
-        )
-    if pull.head_oid != pushed:
-        raise Held(
-            f"Pull request #{pull.number} has commits of others, so it is not merged by itself. "
-            "Look at it, and merge it."
         )
     offered = forge_end.offers(Capability.STATUSES)
     checks = forge.checks(forge_end.external_id, pull.head_oid) if offered else []

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from opssight.accounts.scope import Principal, visible_to
-from opssight.core.errors import Failure
+from opssight.core.errors import Failure, InvalidInput
 from repos import access
 from syncs.copy import ownership
 from syncs.copy.config import CopyConfig, Flow
@@ -62,14 +62,27 @@ def collisions(principal: Principal, config: Config, job: Job | None = None) -> 
 
 
 def in_the_way(target: CopyTarget, paths: Collection[bytes]) -> dict[bytes, str]:
-    """Those of `paths` that another rule wrote to the same branch and still has a file for, with its name."""
-    place = (str(target.repository_id), target.branch)
+    """Those of `paths` that another rule wrote to the same branch and still has a file for, with that rule in
+    words. The names of other teams' rules are their own.
+    """
+    place, team_id = (str(target.repository_id), target.branch), target.rule.job.team_id
     found: dict[bytes, str] = {}
     for job, written in ownership.others_of(target, paths).items():
-        flows = _by_place(read_version(job.version.config)).get(place) if job.version else None
-        wishes = _wishes(flows, job.name) if flows else None
-        found |= {path: job.name for path in written if wishes and path in wishes.wanted.writes}
+        wishes = _wishes_of(job, place, job.name)
+        words = f"the rule “{job.name}”" if job.team_id == team_id else "a rule of another team"
+        found |= {path: words for path in written if wishes and path in wishes.wanted.writes}
     return found
+
+
+def _wishes_of(job: Job, place: Place, name: str) -> _Wishes | None:
+    """What a saved rule wants of the branch; None where it says nothing of it that can be read."""
+    if job.version is None:
+        return None
+    try:
+        flows = _by_place(read_version(job.version.config)).get(place)
+    except InvalidInput:
+        return None
+    return _wishes(flows, name) if flows else None
 
 
 def _by_place(config: Config) -> dict[Place, list[Flow]]:
@@ -130,9 +143,6 @@ def _others(principal: Principal, place: Place, job: Job | None) -> Iterator[_Wi
     jobs = {row.rule.job for row in rows.select_related("rule__job__version").order_by("pk")}
     seen = set(visible_to(Job.objects.filter(pk__in=[one.pk for one in jobs]), principal))
     for one in sorted(jobs, key=lambda one: str(one.pk)):
-        if one.version is None:
-            continue
-        flows = _by_place(read_version(one.version.config)).get(place)
         name = f"The rule “{one.name}”" if one in seen else "A rule of another team"
-        if flows and (wishes := _wishes(flows, name)):
+        if wishes := _wishes_of(one, place, name):
             yield wishes

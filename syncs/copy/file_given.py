@@ -14,7 +14,7 @@ from opssight.core.errors import InvalidInput, NotFound
 from opssight.core.yamlsafe import load_document
 from repos.models import Repository
 from syncs.copy.config import MAX_NAME, CopyConfig, Flow, Target, parse_config
-from syncs.copy.file_config import FileConfig
+from syncs.copy.file_config import MAX_FLOWS, FileConfig
 from syncs.copy.file_reads import GivenReads, Noted, Source, StoreReads, Text, as_text
 from syncs.copy.formats import Loaded, load
 from syncs.copy.formats.files import Place
@@ -105,6 +105,11 @@ def configs_of(given: Given, name: str) -> list[FileConfig]:
     if given.loaded.format == "native":
         listening = parse_config(load_document(given.texts[0].text).data).listening
     names = [repository for repository, _ in groups]
+    if many := [place for place, flows in groups.items() if len(flows) > MAX_FLOWS]:
+        raise InvalidInput(
+            f"{many[0][0]} {many[0][1]} is copied to more than {MAX_FLOWS:,} places. Take some out, or "
+            "make two files of it."
+        )
     return [
         FileConfig(
             _rule_name(name, repository, branch if names.count(repository) > 1 else ""),

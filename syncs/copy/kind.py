@@ -17,7 +17,7 @@ from syncs.models import Job, Run, Trigger
 class Copy(JobKind):
     name: ClassVar[str] = "copy"
     label: ClassVar[str] = "Copy"
-    summary: ClassVar[str] = "When files change here, change them there: by rules, as a commit."
+    summary: ClassVar[str] = "When files change here, change them there, in commits or pull requests."
     page: ClassVar[str] = "copy_rule"
     new_page: ClassVar[str] = "copy_new"
     job_noun: ClassVar[str] = "rule"

@@ -13,6 +13,7 @@ from typing import Final
 from opssight.core.errors import InvalidInput
 from syncs.copy.config import Flow
 from syncs.copy.folders import Folders
+from syncs.copy.options import Deletions
 from syncs.copy.paths import safe_target, shown
 from syncs.copy.planned import (
     Delta,
@@ -240,9 +241,7 @@ class _Going:
         if there is None:
             self._dropped.append(path)
             return
-        flow = self._flow(path)
-        policy = flow.options.deletions.policy
-        if policy != "delete":
+        if self._deletions(path).policy != "delete":
             self._orphans.append(path)
         elif _edited(there, own):
             sentence = (
@@ -255,16 +254,19 @@ class _Going:
             self._deletes.append(PlannedDelete(own.source_path, path, (canonical(there[0]), there[1])))
 
     def record(self, path: bytes, source_path: bytes) -> None:
-        deletions = self._flow(path).options.deletions
+        deletions = self._deletions(path)
         if deletions.policy == "record" and path in self._target:
             self._records[path] = PlannedRecord(
                 source_path, path, deletions.file, deletions.repository, deletions.branch
             )
 
-    def _flow(self, path: bytes) -> Flow:
-        """The flow that placed the file; the last one where no rule of today would."""
+    def _deletions(self, path: bytes) -> Deletions:
+        """What the flow that placed the file says; where none of today would, what all of them agree on."""
         write = self._lost.writes.get(path)
-        return self._flows[write.flow_index if write else -1]
+        if write is not None:
+            return self._flows[write.flow_index].options.deletions
+        said = {flow.options.deletions for flow in self._flows}
+        return said.pop() if len(said) == 1 else Deletions()
 
     def finished(self) -> Gone:
         return Gone(

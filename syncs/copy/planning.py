@@ -203,11 +203,21 @@ class Look:
         return [file for file in files if file.path not in head]
 
     def _without_others(self, plan: Plan) -> Plan:
-        """Without writes over what another rule wrote: the two would go on for ever."""
+        """Without writes over what another rule wrote, since the two would go on for ever, and without
+        deletions of what another rule has a file for: it stays, and is that one's from then on.
+        """
         foreign = [write.path for write in plan.writes if write.old and write.path not in self._owned]
-        names = self._planner.others(foreign) if foreign else {}
-        sentence = "was written by the rule “{}”, with other content; change one of the two rules"
-        return refused(plan, {path: f"{shown(path)} {sentence.format(names[path])}." for path in names})
+        gone = [delete.path for delete in plan.deletes]
+        names = self._planner.others([*foreign, *gone]) if foreign or gone else {}
+        kept = [path for path in gone if path in names]
+        if kept:
+            deletes = tuple(delete for delete in plan.deletes if delete.path not in names)
+            plan = replace(plan, deletes=deletes, dropped=(*plan.dropped, *kept))
+        sentence = "was written by {}, with other content; change one of the two rules"
+        return refused(
+            plan,
+            {path: f"{shown(path)} {sentence.format(names[path])}." for path in foreign if path in names},
+        )
 
     def _not_by_api(self, write: PlannedWrite) -> str:
         options = self._flows[write.flow_index].options

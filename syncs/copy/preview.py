@@ -5,7 +5,6 @@ to the version that is live. Reads this machine's stores only; nothing here wait
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -19,6 +18,7 @@ from repos.models import Repository
 from syncs.copy import ownership
 from syncs.copy.collisions import in_the_way
 from syncs.copy.config import CopyConfig, Flow, flows
+from syncs.copy.linediff import unified
 from syncs.copy.making import Origin, placed
 from syncs.copy.models import CopyTarget
 from syncs.copy.plan import Delta, Plan, PlannedWrite, SourceFile, Wanted, delta
@@ -244,6 +244,5 @@ def _file_diff(target_id: UUID, made: Look, write: PlannedWrite) -> FileDiff:
     if b"\0" in new[:8_000] or b"\0" in old[:8_000]:
         return FileDiff([], f"Binary: {len(old):,} bytes there, {len(new):,} bytes here.")
     before, after = (data.decode("utf-8", "replace").splitlines() for data in (old, new))
-    if max(len(before), len(after)) > MAX_DIFF_LINES * 10:
-        return FileDiff([], "Too many lines to show.")
-    return FileDiff(list(difflib.unified_diff(before, after, lineterm="", n=4))[:MAX_DIFF_LINES])
+    found = unified(before, after)
+    return FileDiff([], "Too many lines differ to show them.") if found is None else FileDiff(found)

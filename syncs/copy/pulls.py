@@ -125,7 +125,11 @@ class Pulls:
             pull = self._brought_up(forge, pull, *texts(message, offered))
             self.copier.steps.checkpoint("pull-changed")
         merges = False
-        if options.auto_merge and (opened or offered.moved):
+        if options.auto_merge and not offered.alone:
+            notes.append(
+                f"It has commits of {offered.people}, so it is not merged by itself: merge it there."
+            )
+        elif options.auto_merge and (opened or offered.moved):
             merges = self._hand_over(forge, pull, options, notes)
             self.copier.steps.checkpoint("pull-handed-over")
         self.copier.steps.log("pull request", f"{end.name}: #{pull.number} {pull.url}")

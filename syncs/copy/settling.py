@@ -33,8 +33,12 @@ def settle(
     if forge_end.forge is None or state.pull_number is None:
         return None, _by_history(run, copier, end, target, state)
     pull = forge_end.pull(state.pull_number)
+    elsewhere = pull is not None and pull.base != target.branch  # somebody pointed it at another branch
     if pull is not None and pull.state != PullState.MERGED:
-        return pull, state
+        return (None if elsewhere else pull), state
+    if elsewhere:
+        run.log("pull request", f"{end.name}: #{state.pull_number} was merged into another branch", "warning")
+        return None, _store(run, target, state, merged=False, gone=True)
     now = open_target(end, run, state.pull_branch)
     ours = pull is not None and _holds(now, state.pushed_oid, pull.head_oid)
     if pull is not None and now.proposed and now.proposed == pull.head_oid:

@@ -18,7 +18,7 @@ from repos.providers.base import Provider
 from repos.providers.forge import Pull
 from repos.providers.types import PullState
 from syncs.copy import ownership
-from syncs.copy.api_commits import CommitApi
+from syncs.copy.api_commits import CommitApi, is_untouched
 from syncs.copy.branches import Known, branch_name, is_merge_only
 from syncs.copy.collisions import in_the_way
 from syncs.copy.config import Flow
@@ -138,9 +138,16 @@ class Work:
         made = [commit for commit in commits if not is_merge_only(store, commit)]
         if not made or len(commits) > _ECHO:
             return False
+        if not all(self._is_untouched(commit) for commit in made):
+            return False  # somebody joined or amended them: there may be more in them than ours
         runs = {run_of(commit) for commit in made}
         known = Run.objects.filter(pk__in=[run for run in runs if run], job=self.rule.job)
         return None not in runs and known.count() == len(runs)
+
+    def _is_untouched(self, commit: Commit) -> bool:
+        if commit.committer_email == self.copier.author.email:
+            return True
+        return is_untouched(self.source.end.store.raw_commit(commit.oid))
 
 
 def run_of(commit: Commit) -> Any:

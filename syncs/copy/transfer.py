@@ -215,7 +215,7 @@ class Message:
 
 def first_variables(flows: Sequence[Flow], plan: Plan) -> dict[str, str]:
     """What the pattern of a rule gives for the first file that is written."""
-    for write in plan.writes[:1]:
+    for write in (one for one in plan.writes if one.source_path):
         rule = compile_rule(flows[write.flow_index].rules[write.rule_index], flows[write.flow_index].flavour)
         found = rule.variables(write.source_path)
         return {name: value.decode("utf-8", "replace") for name, value in found.items()}

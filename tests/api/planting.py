@@ -39,6 +39,7 @@ WORDS: dict[str, Any] = {
     "syncs.Item.planned": {},
     "syncs.Trigger.event": "Pushed",
     "notices.Channel.scheme": "webhook",
+    "copy.OwnedFile.mode": "100644",
     "copy.ConfigFile.problems": [["", "a problem"]],
     "copy.ConfigFile.due_at": None,
     "copy.ConfigVersion.texts": [["", "", "rules.yaml", "workflows: []"]],

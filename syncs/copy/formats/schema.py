@@ -19,6 +19,7 @@ from syncs.copy.config import (
     MAX_TARGETS,
 )
 from syncs.copy.formats import legacy, main, sources, workflows
+from syncs.copy.listening import EVENTS
 from syncs.copy.options import (
     AUTHOR_POLICIES,
     DELETION_POLICIES,
@@ -315,6 +316,8 @@ def _native() -> Schema:
         "match": _choice(MATCHES),
         "strategy": _choice(STRATEGIES),
         "pull_request": pull,
+        "events": _list(_choice(EVENTS), len(EVENTS), least=1),
+        "tags": _text(),
         **_added(),
     }
     return _keys(keys, "name", "source", "rules", "targets")

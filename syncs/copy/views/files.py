@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +21,7 @@ from opssight.web.views import TeamPage, one_or_404
 from syncs import selectors
 from syncs.copy import config_files, states
 from syncs.copy.file_asked import asked_texts
+from syncs.copy.linediff import unified_or_words
 from syncs.copy.models import ConfigFile, ConfigVersion, CopyTarget
 from syncs.copy.option_forms import plain_lines
 from syncs.copy.views.arrival import Answer
@@ -160,7 +160,7 @@ class FilePage(TeamPage):
     def _changes(self, version: ConfigVersion) -> list[DiffLine]:
         before = self.file.versions.filter(number__lt=version.number).order_by("-number").first()
         old = _lines(before) if before else []
-        return diff_lines(list(difflib.unified_diff(old, _lines(version), lineterm="", n=3)))
+        return diff_lines(unified_or_words(old, _lines(version), context=3))
 
 
 def _lines(version: ConfigVersion) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from opssight.web.views import one_or_404
 from syncs.copy import states
 from syncs.copy.file_config import read_version
 from syncs.copy.forms import Draft, Names
+from syncs.copy.linediff import unified_or_words
 from syncs.copy.views.base import RulePage
 from syncs.copy.views.difflines import diff_lines
 from syncs.copy.views.looking import Looking
@@ -118,7 +118,7 @@ class VersionsPage(RulePage):
     def _changes(self, version: JobVersion) -> list[DiffLine]:
         before = self.saved.versions.filter(number__lt=version.number).order_by("-number").first()
         old = _text(before, self.names) if before else []
-        return diff_lines(list(difflib.unified_diff(old, _text(version, self.names), lineterm="", n=3)))
+        return diff_lines(unified_or_words(old, _text(version, self.names), context=3))
 
 
 def _said(failure: Failure) -> str:

@@ -100,7 +100,7 @@ def test_a_server_without_a_limit_takes_it(world: World) -> None:
 
 
 def test_what_commits_by_the_api_cannot_carry_is_refused(world: World) -> None:
-    with world.story("gitea", Options(sign="api")) as story:
+    with world.story("github", Options(sign="api")) as story:
         files = {b"docs/a": b"a\n", b"docs/run": b"run\n", b"docs/link": b"a"}
         story.source.commit(files, modes={b"docs/run": "100755", b"docs/link": "120000"})
         assert [sentence.partition(",")[0] for sentence in refused(story.item())] == [

@@ -12,7 +12,7 @@ from opssight.core.clock import now
 from repos.events import PipelineChanged, PullRequestChanged, publish
 from repos.providers.forge import Check, CheckState
 from repos.providers.types import PullState
-from syncs import inbox
+from syncs import inbox, jobs
 from syncs.copy.automerge import COALESCE
 from syncs.copy.models import OwnedFile
 from syncs.models import ItemState, Run, RunState
@@ -230,6 +230,47 @@ def test_commits_of_others_are_merged_by_others(bucket: Story) -> None:
     run = execute()
     assert "has commits of others, so it is not merged by itself" in run.sentence
     assert len(bucket.pulls()) == 1
+
+
+def test_commits_of_others_below_ours_are_merged_by_others(bucket: Story) -> None:
+    bucket.item()
+    Run.objects.filter(state=RunState.QUEUED).delete()
+    bucket.target.commit({b"theirs.md": b"theirs\n"}, branch=bucket.branch)
+    bucket.source.commit({b"docs/b.md": b"b\n"})
+    item = bucket.item()
+    assert bucket.target.oid(bucket.branch) == item.result["commit"], "ours is on top of theirs"
+    assert "It has commits of Ada, so it is not merged by itself" in item.sentence
+    assert waiting(bucket) is None
+    jobs.start(bucket.job, Run.Trigger.MANUAL, "test", input={"look": True})
+    assert "has commits of others, so it is not merged by itself" in execute().sentence
+    assert len(bucket.pulls()) == 1
+
+
+def test_one_that_was_pointed_at_another_branch_is_not_merged(bucket: Story) -> None:
+    bucket.item()
+    bucket.target.git("branch", "production", "main")
+    [pull] = bucket.at.repo("acme/site").pulls.values()
+    pull["base"] = "production"
+    run = execute()
+    assert "is not merged" in run.items.get().sentence
+    assert pull["state"] == "OPEN"
+    assert "copied/a.md" not in bucket.tree("production")
+
+
+def test_a_merge_into_another_branch_brings_the_target_nothing(told: Story) -> None:
+    told.item()
+    first = told.source.oid("main")
+    told.target.git("branch", "develop", "main")
+    [pull] = told.at.repo("acme/site").pulls.values()
+    pull["base"] = "develop"
+    told.merge()
+    assert not OwnedFile.objects.filter(pending=False).exists()
+    told.source.commit({b"docs/b.md": b"b\n"})
+    item = told.item()
+    assert item.state == ItemState.DONE
+    assert set(told.tree(told.branch)) >= {"copied/a.md", "copied/b.md"}
+    assert told.pulls()[0].base == "main"
+    assert told.state.source_oid not in (first, told.source.oid("main")), "it was not merged into its target"
 
 
 def test_patience_ends_after_a_day(bucket: Story) -> None:
