@@ -65,7 +65,9 @@ def in_the_way(target: CopyTarget, paths: Collection[bytes]) -> dict[bytes, str]
     """Those of `paths` that another rule wrote to the same branch and still has a file for, with that rule in
     words. The names of other teams' rules are their own.
     """
-    place, team_id = (str(target.repository_id), target.branch), target.rule.job.team_id
+    place = (str(target.repository_id), target.branch)
+    # one that is not saved yet is of the team that it is looked at for
+    team_id = target.rule.job.team_id if target.rule_id else target.repository.team_id
     found: dict[bytes, str] = {}
     for job, written in ownership.others_of(target, paths).items():
         wishes = _wishes_of(job, place, job.name)

@@ -72,11 +72,18 @@ def test_without_leave_to_delete_it_is_an_orphan(policy: DeletionPolicy) -> None
     assert gone_of({b"dst/x": own("x")}, {b"dst/x": FILE}, flow(policy)) == Gone(orphans=(b"dst/x",))
 
 
-def test_the_flow_that_placed_a_file_decides_and_the_last_one_for_what_none_would_place() -> None:
+def test_the_flow_that_placed_a_file_decides() -> None:
     first, last = flow("ignore"), flow("delete", rule=Rule("move", "other", "to"))
     owned = {b"dst/x": own("x"), b"old/y": own("y")}
     gone = gone_of(owned, dict.fromkeys(owned, FILE), first, last)
-    assert (gone.orphans, [one.path for one in gone.deletes]) == ((b"dst/x",), [b"old/y"])
+    assert (gone.orphans, gone.deletes) == ((b"dst/x", b"old/y"), ()), "they do not agree on old/y"
+
+
+def test_what_no_flow_would_place_goes_where_all_of_them_delete() -> None:
+    flows = flow("delete"), flow("delete", rule=Rule("move", "other", "to"))
+    owned = {b"old/y": own("y")}
+    gone = gone_of(owned, dict.fromkeys(owned, FILE), *flows)
+    assert [one.path for one in gone.deletes] == [b"old/y"]
 
 
 def test_only_what_stands_at_the_target_is_recorded() -> None:

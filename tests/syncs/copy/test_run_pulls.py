@@ -259,7 +259,7 @@ def test_rules_in_both_directions_come_to_rest(told: Story, strategy: Any) -> No
     assert told.text("shared/x") == "1"
 
 
-def test_own_commits_are_not_answered(told: Story) -> None:
+def test_own_commits_are_not_answered(told: Story, settings: Settings) -> None:
     """What this job's runs made and somebody brought to the source is no change of the source."""
     told.item()
     theirs = told.merge().merge_oid
@@ -268,7 +268,15 @@ def test_own_commits_are_not_answered(told: Story) -> None:
     base = told.source.oid("main")
     tree = told.source.git("rev-parse", f"{theirs}^{{tree}}")
     message = told.target.git("log", "-1", "--format=%B", f"{theirs}^2")
-    ours = told.source.git("commit-tree", tree, "-p", base, "-m", message)
+    joined = told.source.git("commit-tree", tree, "-p", base, "-m", message)
+    told.source.git("update-ref", "refs/heads/main", joined)
+    assert "only commits of this rule" not in told.item().sentence, "a person may have joined more into it"
+    at = "1767323045 +0000"
+    ours = told.source.git(
+        *("hash-object", "-t", "commit", "-w", "--stdin"),
+        stdin=f"tree {tree}\nparent {joined}\nauthor Ada <ada@example.com> {at}\n"
+        f"committer OpsSight <{settings.DEFAULT_FROM_EMAIL}> {at}\n\n{message}\n".encode(),
+    )
     told.source.git("update-ref", "refs/heads/main", ours)
     item = told.item()
     assert item.sentence == "The source has only commits of this rule since: nothing to copy."
