@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, ClassVar
@@ -76,7 +77,7 @@ class Door(APIView):
         return dict(checked.validated_data)
 
 
-class ResourceViewSet(Door, GenericViewSet[Any]):
+class ResourceViewSet(Door, GenericViewSet[Any], ABC):
     """A collection whose rows belong to teams.
 
     `rows()` gives the rows through `visible_to`; rows without its mark are refused. `roles` names
@@ -89,8 +90,9 @@ class ResourceViewSet(Door, GenericViewSet[Any]):
     default_sort: ClassVar[str] = "-id"
     lookup_value_converter = "uuid"
 
+    @abstractmethod
     def rows(self) -> QuerySet[Any]:
-        raise NotImplementedError
+        """The rows of the collection, through `visible_to`."""
 
     def get_queryset(self) -> QuerySet[Any]:
         if getattr(self, "swagger_fake_view", False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -12,15 +13,20 @@ PROJECT = r"/api/v4/projects/([^/]+)"
 _COUNTED = 10_000  # above, GitLab counts no pages
 
 
-class Base(StandIn):
+class Base(StandIn, ABC):
+    """The parts ask these of the whole."""
+
+    @abstractmethod
     def project(self, name: str) -> Repo | None:
-        raise NotImplementedError
+        """By its number or its path; None where there is none."""
 
+    @abstractmethod
     def user(self, login: str) -> dict[str, Any]:
-        raise NotImplementedError
+        """As GitLab shows a person."""
 
+    @abstractmethod
     def who(self, asked: Asked) -> str:
-        raise NotImplementedError
+        """The login that a request is made with."""
 
     def page_start(self, asked: Asked) -> int:
         return (int(asked.query.get("page", 1)) - 1) * per_page_of(asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -134,8 +135,9 @@ class Work(Base):
             if ids in body:
                 request[key] = [self.user(login) for login in self.logins(body[ids])]
 
+    @abstractmethod
     def logins(self, ids: list[int]) -> list[str]:
-        raise NotImplementedError
+        """Of people by their numbers."""
 
     @route("GET", _REQUEST)
     def get_request(self, asked: Asked, name: str, number: str) -> Reply:

@@ -219,7 +219,7 @@ class StandIn(GitServer):
 
     def add_run(self, repo: Repo, branch: str) -> str:
         """A run of the CI for the head of a branch that went well; its id."""
-        raise NotImplementedError
+        raise LookupError(f"{type(self).__name__} stands in for a forge without a CI of its own.")
 
     def prepare_auto_merge(self, repo: Repo, branch: str) -> None:
         """There is something that a pull request from this branch waits for before it merges itself."""
@@ -257,7 +257,7 @@ class StandIn(GitServer):
 
     def unknown(self, asked: Asked) -> Reply:
         """A path that is not there, as the original says it."""
-        raise NotImplementedError
+        return Reply(404, {})
 
     def _write(self, handler: BaseHTTPRequestHandler, reply: Reply) -> None:
         body = b"" if reply.status in (204, 304) else reply.body
@@ -272,8 +272,8 @@ class StandIn(GitServer):
     # --- webhooks out -----------------------------------------------------------------------------
 
     def signed(self, hook: Hook, event: str, body: bytes) -> dict[str, str]:
-        """The headers of a delivery, signature included."""
-        raise NotImplementedError
+        """The headers of a delivery, signature included; none where the forge has no webhooks."""
+        return {}
 
     def send(self, repo: Repo, event: str, payload: Mapping[str, Any]) -> None:
         """To each hook of the repository that wants it, beside this thread, in order."""

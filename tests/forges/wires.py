@@ -6,13 +6,14 @@ import base64
 import socket
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 
-class Wire:
+class Wire(ABC):
     """Listens on loopback and gives each connection to `serve`, in a thread of its own."""
 
     def __init__(self) -> None:
@@ -38,8 +39,9 @@ class Wire:
         with suppress(OSError), one:
             self.serve(one)
 
+    @abstractmethod
     def serve(self, one: socket.socket) -> None:
-        raise NotImplementedError
+        """Speak with one caller, and return when that is over."""
 
 
 class TlsFront(Wire):

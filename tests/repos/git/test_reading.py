@@ -11,9 +11,8 @@ from repos.git.errors import MissingObject, StoreCorrupt, TooLarge
 from repos.git.remote import Remote
 from repos.git.store import Store
 from repos.git.types import NO_OBJECT, Change, TreeEntry
-from tests.repos.git.work import Bare, git as plain_git
+from tests.repos.git.work import HEADS, Bare, git as plain_git
 
-HEADS = ["+refs/heads/*:refs/heads/*"]
 STRANGE = [
     b"plain.txt",
     b"with space",

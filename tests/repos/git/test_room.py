@@ -12,9 +12,7 @@ from repos.git import locks
 from repos.git.remote import Remote
 from repos.git.store import Store, Stores
 from repos.git.types import Fetched
-from tests.repos.git.work import Bare
-
-HEADS = ["+refs/heads/*:refs/heads/*"]
+from tests.repos.git.work import HEADS, Bare
 
 
 @pytest.fixture

@@ -28,9 +28,7 @@ from repos.git.runner import Git
 from repos.git.store import Store
 from tests.forges.githttp import GitServer
 from tests.repos.git.conftest import PASSWORD, USER
-from tests.repos.git.work import Bare, many
-
-HEADS = ["+refs/heads/*:refs/heads/*"]
+from tests.repos.git.work import HEADS, Bare, many
 
 
 @dataclass

@@ -15,11 +15,10 @@ from repos.git.signing import armored, is_signed, with_signature
 from repos.git.store import Store, Stores
 from repos.git.types import RefUpdate, Write
 from tests.repos.git.test_agent import generated
-from tests.repos.git.work import IDENTITY, Bare
+from tests.repos.git.work import HEADS, IDENTITY, Bare
 
 AT = dt.datetime(2026, 3, 4, 5, 6, 7, tzinfo=dt.UTC)
 EMAIL = "bot@example.com"
-HEADS = ["+refs/heads/*:refs/heads/*"]
 KINDS = [("ed25519", []), ("ecdsa", ["-b", "256"]), ("ecdsa", ["-b", "384"]), ("ecdsa", ["-b", "521"]),
          ("rsa", ["-b", "2048"])]  # fmt: skip
 

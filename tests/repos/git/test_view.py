@@ -19,9 +19,8 @@ from repos.git.view import View
 from tests.forges.githttp import GitServer
 from tests.repos.git.test_reading import STRANGE
 from tests.repos.git.test_runner import Recorder
-from tests.repos.git.work import Bare, git as plain_git, many
+from tests.repos.git.work import HEADS, Bare, git as plain_git, many
 
-HEADS = ["+refs/heads/*:refs/heads/*"]
 AT = dt.datetime(2026, 3, 4, 5, 6, 7, tzinfo=dt.UTC)
 
 

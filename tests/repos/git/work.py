@@ -19,6 +19,19 @@ IDENTITY = {
     "PATH": os.environ["PATH"],
 }
 
+HEADS = ["+refs/heads/*:refs/heads/*"]
+
+FETCHER = """
+import sys, uuid, pathlib
+from repos.git.runner import Git; from repos.git.store import Stores
+from repos.git.remote import Remote, PasswordCredential
+home, root, key, url, want, user, password = sys.argv[1:]
+store = Stores(pathlib.Path(root), Git(pathlib.Path(home)), quota_bytes=1 << 40).store(uuid.UUID(key))
+remote = Remote(url, PasswordCredential(user, password))
+print(store.fetch(remote, ["+refs/heads/*:refs/heads/*"], want=want).fetched)
+"""
+"""A process that fetches one commit into a store; what it is given is unpacked from its arguments."""
+
 
 def git(*args: str | bytes, cwd: Path, stdin: bytes = b"") -> str:
     done = subprocess.run(["git", *args], cwd=cwd, input=stdin, env=IDENTITY, check=True, capture_output=True)
