@@ -24,10 +24,10 @@ from pathlib import Path
 from repos.git.remote import Remote
 from repos.git.runner import Git
 from repos.git.store import Stores
-from syncs.copy.config import Flow
-from syncs.copy.planning import FilePlanner, Place
-from syncs.copy.rule import Rule
-from syncs.copy.transfer import Author, Copier, End, Message, open_source
+from syncs.copy.rules.config import Flow
+from syncs.copy.rules.rule import Rule
+from syncs.copy.transfer.planning import FilePlanner, Place
+from syncs.copy.transfer.transfer import Author, Copier, End, Message, open_source
 from tests.forges.githttp import GitServer
 
 WARM, COLD = 8.0, 4.0  # the claims

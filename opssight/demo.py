@@ -31,9 +31,9 @@ from repos.git.runner import Git
 from repos.inventory import discover, import_repositories
 from repos.models import Connection, Repository
 from repos.webhooks import create_hook
-from syncs.copy.config import CopyConfig, Target
-from syncs.copy.rule import Rule
-from syncs.copy.service import create_rule
+from syncs.copy.rules.config import CopyConfig, Target
+from syncs.copy.rules.rule import Rule
+from syncs.copy.saved.service import create_rule
 from syncs.models import Job, Run, RunState
 
 Say = Callable[[str], None]

@@ -216,7 +216,7 @@ SPECTACULAR_SETTINGS = {
         "YesNo": "repos.filters.YES_NO",
         "FoundState": "repos.filters.STATES",
         "FoundVisibility": "repos.filters.VISIBILITIES",
-        "CopyRuleState": "syncs.copy.states.STATES",
+        "CopyRuleState": "syncs.copy.saved.states.STATES",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -12,8 +12,10 @@ class CopyConfig(AppConfig):
         from opssight.web import registry
         from repos import transfer
         from repos.events import Imported, Pushed, subscribe
-        from syncs.copy import file_inbox, file_watch, overview, pull_news
-        from syncs.copy.uses import uses_of
+        from syncs.copy.files import inbox as file_inbox, watch as file_watch
+        from syncs.copy.runs import pull_news
+        from syncs.copy.saved.uses import uses_of
+        from syncs.copy.views import overview
         from syncs.engine import housekeeping
 
         registry.register_nav(overview.NAV)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import ClassVar
 
-from syncs.copy import announcing
-from syncs.copy.listening import tag_fits
 from syncs.copy.models import CopyRule
-from syncs.copy.run import run_copy
+from syncs.copy.rules.listening import tag_fits
+from syncs.copy.runs import announcing
+from syncs.copy.runs.run import run_copy
 from syncs.engine.context import RunContext
 from syncs.engine.kinds import JobKind, Outcome
 from syncs.models import Job, Run, Trigger

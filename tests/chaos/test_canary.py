@@ -31,8 +31,8 @@ django.setup()
 from opssight.accounts.local import local_principal, local_team
 from repos.connections import create_connection
 from repos.inventory import import_repositories
-from syncs.copy.config import CopyConfig, Rule, Target
-from syncs.copy.service import create_rule
+from syncs.copy.rules.config import CopyConfig, Rule, Target
+from syncs.copy.saved.service import create_rule
 urls, secret = json.load(sys.stdin)
 team = local_team()
 who = local_principal(team)

@@ -25,11 +25,11 @@ from opssight.accounts.local import local_principal, local_team
 from opssight.accounts.models import AllowedHost
 from repos.connections import create_connection
 from repos.inventory import import_repositories
-from syncs.copy.config import CopyConfig, Target
+from syncs.copy.rules.config import CopyConfig, Target
 from syncs.copy.models import CopyRule
-from syncs.copy.options import Deletions, Options, PullRequest
-from syncs.copy.rule import Rule
-from syncs.copy.service import create_rule
+from syncs.copy.rules.options import Deletions, Options, PullRequest
+from syncs.copy.rules.rule import Rule
+from syncs.copy.saved.service import create_rule
 from syncs.models import Job
 team = local_team()
 who = local_principal(team)

@@ -17,8 +17,8 @@ django.setup()
 from opssight.accounts.local import local_principal, local_team
 from repos.connections import create_connection
 from repos.inventory import import_repositories
-from syncs.copy.config import CopyConfig, Rule, Target
-from syncs.copy.service import create_rule
+from syncs.copy.rules.config import CopyConfig, Rule, Target
+from syncs.copy.saved.service import create_rule
 team = local_team()
 who = local_principal(team)
 connection = create_connection(who, team, "folder", "served", {{"root": {root!r}}}, {{}}, local=True)

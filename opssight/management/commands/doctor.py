@@ -28,7 +28,8 @@ from opssight.core.words import count, join_words, seconds
 from opssight.health import Check, checks
 from repos import access
 from repos.git.keys import public_line
-from syncs.copy import receiver, signing
+from syncs.copy import receiver
+from syncs.copy.transfer import signing
 from syncs.models import Run, RunState
 
 OLDEST_GIT = (2, 30)

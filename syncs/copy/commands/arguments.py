@@ -6,7 +6,7 @@ from django.core.management.base import CommandParser
 
 from opssight.core.command import typed
 from opssight.core.env_kinds import whole_number
-from syncs.copy.rule import EXCLUDE_SYNTAXES, FLAVOURS, RULE_TYPES
+from syncs.copy.rules.rule import EXCLUDE_SYNTAXES, FLAVOURS, RULE_TYPES
 
 
 def add_file_arguments(parser: CommandParser, *, source: bool = False, file: bool = True) -> None:

@@ -9,9 +9,9 @@ from opssight.core.command import Answer, table
 from opssight.core.errors import InvalidInput
 from opssight.core.words import count
 from syncs.copy.commands.opening import opened, source_of, usable
-from syncs.copy.config import Flow
 from syncs.copy.formats import Loaded
 from syncs.copy.formats.convert import Named, consolidated, converted
+from syncs.copy.rules.config import Flow
 
 Say = Callable[[str], None]
 

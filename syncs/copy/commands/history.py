@@ -12,8 +12,8 @@ from django.core.management.base import CommandParser
 from opssight.accounts.local import add_team_argument, local_principal, local_team
 from opssight.core.command import Answer, table, typed
 from opssight.core.env_kinds import whole_number
-from syncs.copy import history
-from syncs.copy.history import EVENTS, MOST_DAYS, OUTCOMES, Filters
+from syncs.copy.saved import history
+from syncs.copy.saved.history import EVENTS, MOST_DAYS, OUTCOMES, Filters
 
 _CROSSES: Final = {"true": True, "false": False}
 _COLUMNS: Final = ("timestamp", "rule_name", "source_repo", "target_repo", "outcome", "files", "sentence")
@@ -64,7 +64,7 @@ def history_of(options: dict[str, Any]) -> Answer:
     if options["by"] == "day":
         return _answer([asdict(row) for row in history.daily(principal, filters, options["days"])], _DAY)
     # here, because most of this command needs no database and nothing of the API
-    from syncs.copy.history_api import HistoryEntryOut
+    from syncs.copy.api.history import HistoryEntryOut
 
     found = history.entries(principal, filters)[: options["limit"]]
     return _answer([dict(row) for row in HistoryEntryOut(found, many=True).data], _COLUMNS)

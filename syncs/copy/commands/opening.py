@@ -10,9 +10,9 @@ from typing import Any
 from opssight.core.errors import Failure, InvalidInput
 from repos.access import remote_typed
 from repos.git.remote import Remote
-from syncs.copy.config import is_branch_name
+from syncs.copy.commands.reads import MAX_CONFIG, FolderReads, read_file
 from syncs.copy.formats import Loaded, Place, load
-from syncs.copy.reads import MAX_CONFIG, FolderReads, read_file
+from syncs.copy.rules.config import is_branch_name
 
 
 def opened(options: dict[str, Any], name: str, *, source: tuple[str, str] | None = None) -> Loaded:

@@ -9,11 +9,11 @@ from typing import Any
 from opssight.core.command import Answer, table
 from opssight.core.errors import InvalidInput
 from syncs.copy.commands.opening import source_of, usable
-from syncs.copy.config import Flow
 from syncs.copy.formats.workflows import exclude_syntax_of
-from syncs.copy.matching import compile_rule, compile_rules, exclude_compiles, rule_problems
-from syncs.copy.paths import safe_target, shown, transform
-from syncs.copy.rule import Rule
+from syncs.copy.rules.config import Flow
+from syncs.copy.rules.matching import compile_rule, compile_rules, exclude_compiles, rule_problems
+from syncs.copy.rules.paths import safe_target, shown, transform
+from syncs.copy.rules.rule import Rule
 
 
 def tried(options: dict[str, Any]) -> Answer:

@@ -8,10 +8,10 @@ from typing import Final, Literal
 
 from opssight.core.errors import InvalidInput
 from opssight.core.yamlsafe import Document, load_document
-from syncs.copy.config import Flow, flows, parse_config
 from syncs.copy.formats import grouping, legacy, main, sources, v0, workflows
 from syncs.copy.formats.files import Files, Part, Place, Reads
-from syncs.copy.reading import Problem, Reader
+from syncs.copy.rules.config import Flow, flows, parse_config
+from syncs.copy.rules.reading import Problem, Reader
 
 Format = Literal["v0", "legacy", "sources", "workflows", "main", "native"]
 

@@ -13,14 +13,14 @@ import yaml
 
 from opssight.core.errors import InvalidInput
 from opssight.core.words import join_words
-from syncs.copy.config import MAX_TARGETS, Flow, by_target
 from syncs.copy.formats import Loaded, load
 from syncs.copy.formats.shared import ADDED, ADDED_TO_STRATEGY
 from syncs.copy.formats.translate import first_only, for_copy_rules, for_workflow
 from syncs.copy.formats.workflows import TRANSFORMATIONS
-from syncs.copy.messages import DEFAULT, WORKFLOW_DEFAULT
-from syncs.copy.options import RECORD_FILE, Deletions, Options, PullRequest, options_data
-from syncs.copy.rule import Rule
+from syncs.copy.rules.config import MAX_TARGETS, Flow, by_target
+from syncs.copy.rules.messages import DEFAULT, WORKFLOW_DEFAULT
+from syncs.copy.rules.options import RECORD_FILE, Deletions, Options, PullRequest, options_data
+from syncs.copy.rules.rule import Rule
 
 Written = Literal["sources", "workflows"]
 WRITTEN: Final[tuple[Written, ...]] = ("sources", "workflows")

@@ -13,9 +13,9 @@ from typing import Final, Protocol
 
 from opssight.core.errors import InvalidInput, NotFound
 from opssight.core.yamlsafe import Document, KeyPath, load_document
-from syncs.copy.config import MAX_REPOSITORY, is_branch_name
-from syncs.copy.paths import as_bytes, danger
-from syncs.copy.reading import Reader
+from syncs.copy.rules.config import MAX_REPOSITORY, is_branch_name
+from syncs.copy.rules.paths import as_bytes, danger
+from syncs.copy.rules.reading import Reader
 
 MAX_FILES: Final = 200
 MAX_TOTAL: Final = 5_000_000  # bytes of all of them

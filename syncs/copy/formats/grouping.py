@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Final
 
 from opssight.core.words import join_words
-from syncs.copy.config import MAX_NAME, MAX_RULES, Flow, by_target
-from syncs.copy.options import PullRequest
-from syncs.copy.rule import Rule
+from syncs.copy.rules.config import MAX_NAME, MAX_RULES, Flow, by_target
+from syncs.copy.rules.options import PullRequest
+from syncs.copy.rules.rule import Rule
 
 _NAMED: Final = 5  # rules that one sentence names
 

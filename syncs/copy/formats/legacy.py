@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from opssight.core.yamlsafe import KeyPath
-from syncs.copy.config import MAX_EXCLUDES, MAX_NAME, MAX_PATTERN, MAX_RULES, MAX_TARGETS, Flow, branch
 from syncs.copy.formats.files import Part
 from syncs.copy.formats.shared import (
     ADDED,
@@ -22,9 +21,10 @@ from syncs.copy.formats.shared import (
     deletions_of,
     repository_name,
 )
-from syncs.copy.options import PullRequest
-from syncs.copy.reading import Reader
-from syncs.copy.rule import EXCLUDE_SYNTAXES, Rule, RuleType
+from syncs.copy.rules.config import MAX_EXCLUDES, MAX_NAME, MAX_PATTERN, MAX_RULES, MAX_TARGETS, Flow, branch
+from syncs.copy.rules.options import PullRequest
+from syncs.copy.rules.reading import Reader
+from syncs.copy.rules.rule import EXCLUDE_SYNTAXES, Rule, RuleType
 
 TYPES: Final[tuple[RuleType, ...]] = ("prefix", "glob", "regex")
 BATCH: Final = ("batch_by_repo", "batch_pr_config")

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from opssight.core.errors import InvalidInput, NotFound
-from syncs.copy.config import MAX_PATTERN, Flow, branch
 from syncs.copy.formats import workflows
 from syncs.copy.formats.files import Files, Part, Place, in_repository
 from syncs.copy.formats.shared import MAX_PARTS, repository_name
-from syncs.copy.reading import Problem, Reader, where
+from syncs.copy.rules.config import MAX_PATTERN, Flow, branch
+from syncs.copy.rules.reading import Problem, Reader, where
 
 MAX_CONFIGS: Final = 100
 _KEYS: Final = ("defaults", "workflow_configs")

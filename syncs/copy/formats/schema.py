@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from syncs.copy.config import (
+from syncs.copy.formats import legacy, main, sources, workflows
+from syncs.copy.rules.config import (
     MAX_EXCLUDES,
     MAX_MESSAGE,
     MAX_NAME,
@@ -18,9 +19,8 @@ from syncs.copy.config import (
     MAX_RULES,
     MAX_TARGETS,
 )
-from syncs.copy.formats import legacy, main, sources, workflows
-from syncs.copy.listening import EVENTS
-from syncs.copy.options import (
+from syncs.copy.rules.listening import EVENTS
+from syncs.copy.rules.options import (
     AUTHOR_POLICIES,
     DELETION_POLICIES,
     EDITS,
@@ -34,7 +34,7 @@ from syncs.copy.options import (
     TRANSFORM_TYPES,
     UPDATES,
 )
-from syncs.copy.rule import EXCLUDE_SYNTAXES, MATCHES, RULE_TYPES
+from syncs.copy.rules.rule import EXCLUDE_SYNTAXES, MATCHES, RULE_TYPES
 
 Schema = dict[str, Any]
 FORMATS: Final = ("v0", "legacy", "sources", "workflows", "main", "native")

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from opssight.core.yamlsafe import KeyPath
-from syncs.copy.config import MAX_MESSAGE, MAX_PATTERN, MAX_REPOSITORY, add_rule_problems
 from syncs.copy.formats.files import Part
-from syncs.copy.matching import unknown_variables
-from syncs.copy.options import (
+from syncs.copy.rules.config import MAX_MESSAGE, MAX_PATTERN, MAX_REPOSITORY, add_rule_problems
+from syncs.copy.rules.matching import unknown_variables
+from syncs.copy.rules.options import (
     MAX_NAME,
     MAX_NAMES,
     MERGE_METHODS,
@@ -29,8 +29,8 @@ from syncs.copy.options import (
     check_path,
     read_options,
 )
-from syncs.copy.reading import Reader
-from syncs.copy.rule import Flavour, Rule
+from syncs.copy.rules.reading import Reader
+from syncs.copy.rules.rule import Flavour, Rule
 
 MAX_PARTS: Final = 10_000  # rules at targets, of all files together
 

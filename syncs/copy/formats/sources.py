@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from opssight.core.errors import InvalidInput, NotFound
-from syncs.copy.config import MAX_PATTERN, Flow, branch
 from syncs.copy.formats import legacy, workflows
 from syncs.copy.formats.files import Files, Part, in_repository, tell
 from syncs.copy.formats.shared import (
@@ -23,7 +22,8 @@ from syncs.copy.formats.shared import (
     ignore_installation,
     repository_name,
 )
-from syncs.copy.reading import Reader
+from syncs.copy.rules.config import MAX_PATTERN, Flow, branch
+from syncs.copy.rules.reading import Reader
 
 MAX_SOURCES: Final = 50
 _KEYS: Final = ("sources", "defaults")

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Final
 
 from opssight.core.errors import InvalidInput
-from syncs.copy.config import MAX_EXCLUDES, MAX_PATTERN
-from syncs.copy.globs import glob_to_re2, static_prefix
-from syncs.copy.matching import unknown_variables
-from syncs.copy.paths import Template, as_bytes, danger
-from syncs.copy.rule import Flavour, Rule
+from syncs.copy.rules.config import MAX_EXCLUDES, MAX_PATTERN
+from syncs.copy.rules.globs import glob_to_re2, static_prefix
+from syncs.copy.rules.matching import unknown_variables
+from syncs.copy.rules.paths import Template, as_bytes, danger
+from syncs.copy.rules.rule import Flavour, Rule
 
 _SPECIAL_IN_REGEX: Final = re.compile(r"[.^$*+?()\[\]{}|\\]")
 _SPECIAL_IN_GLOB: Final = re.compile(r"[*?\[\]{}\\]")

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from opssight.core.yamlsafe import KeyPath
-from syncs.copy.config import MAX_MESSAGE, MAX_PATTERN, MAX_RULES, Flow, branch
 from syncs.copy.formats.files import Part
 from syncs.copy.formats.shared import check_ends, check_rule, repository_name
 from syncs.copy.formats.translate import escaped
-from syncs.copy.options import Options, PullRequest
-from syncs.copy.reading import Reader
-from syncs.copy.rule import Rule
+from syncs.copy.rules.config import MAX_MESSAGE, MAX_PATTERN, MAX_RULES, Flow, branch
+from syncs.copy.rules.options import Options, PullRequest
+from syncs.copy.rules.reading import Reader
+from syncs.copy.rules.rule import Rule
 
 MESSAGE: Final = "Automated PR with updated examples"
 _KEYS: Final = (

@@ -14,7 +14,6 @@ from typing import Final
 
 from opssight.core.errors import InvalidInput
 from opssight.core.yamlsafe import KeyPath
-from syncs.copy.config import MAX_EXCLUDES, MAX_NAME, MAX_PATTERN, MAX_RULES, Flow, branch
 from syncs.copy.formats.files import Files, Part
 from syncs.copy.formats.shared import (
     ADDED,
@@ -28,10 +27,11 @@ from syncs.copy.formats.shared import (
     ignore_installation,
     repository_name,
 )
-from syncs.copy.matching import compile_exclude, exclude_compiles
-from syncs.copy.messages import WORKFLOW_DEFAULT
-from syncs.copy.reading import Reader
-from syncs.copy.rule import EXCLUDE_SYNTAXES, ExcludeSyntax, Rule, RuleType
+from syncs.copy.rules.config import MAX_EXCLUDES, MAX_NAME, MAX_PATTERN, MAX_RULES, Flow, branch
+from syncs.copy.rules.matching import compile_exclude, exclude_compiles
+from syncs.copy.rules.messages import WORKFLOW_DEFAULT
+from syncs.copy.rules.reading import Reader
+from syncs.copy.rules.rule import EXCLUDE_SYNTAXES, ExcludeSyntax, Rule, RuleType
 
 MAX_WORKFLOWS: Final = 100
 

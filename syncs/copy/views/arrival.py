@@ -9,9 +9,9 @@ from typing import Final
 from opssight.core.words import join_words
 from repos.providers.registry import provider_named
 from repos.providers.types import Capability
-from syncs.copy.forms import Draft, Names, Problems
-from syncs.copy.option_forms import OptionsDraft
-from syncs.copy.options import RECORD_FILE
+from syncs.copy.forms.option_fields import OptionsDraft
+from syncs.copy.forms.rule_form import Draft, Names, Problems
+from syncs.copy.rules.options import RECORD_FILE
 from syncs.copy.views.inputs import Field
 
 Answers = Sequence[tuple[str, str, str]]  # value, label, what it means

@@ -15,10 +15,10 @@ from opssight.accounts.models import Role
 from opssight.web.parts import Choice, Crumb
 from opssight.web.views import TeamPage, one_or_404
 from syncs import selectors
-from syncs.copy import states
-from syncs.copy.file_config import flows_of, read_version
-from syncs.copy.forms import Names
+from syncs.copy.forms.rule_form import Names
 from syncs.copy.models import ConfigFile
+from syncs.copy.rules.file_config import flows_of, read_version
+from syncs.copy.saved import states
 from syncs.models import Job, Run
 
 TABS = (

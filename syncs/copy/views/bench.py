@@ -12,12 +12,12 @@ from opssight.accounts.scope import Principal
 from opssight.core.words import count
 from opssight.web.formats import format_count
 from opssight.web.parts import TreeNode
-from syncs.copy.config import CopyConfig
-from syncs.copy.file_config import read_version
-from syncs.copy.forms import Checked, Draft
-from syncs.copy.paths import shown
-from syncs.copy.plan import Refusal
-from syncs.copy.preview import Preview, TargetPreview, preview
+from syncs.copy.forms.rule_form import Checked, Draft
+from syncs.copy.plan.plan import Refusal
+from syncs.copy.preview.preview import Preview, TargetPreview, preview
+from syncs.copy.rules.config import CopyConfig
+from syncs.copy.rules.file_config import read_version
+from syncs.copy.rules.paths import shown
 from syncs.copy.views.folders import branch, path_in, tree
 from syncs.copy.views.looking import Looking
 from syncs.copy.views.pane import Pane, pane

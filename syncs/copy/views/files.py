@@ -19,11 +19,12 @@ from opssight.core.errors import Conflict, Failure, InvalidInput
 from opssight.web.parts import Crumb, DiffLine, Fact
 from opssight.web.views import TeamPage, one_or_404
 from syncs import selectors
-from syncs.copy import config_files, states
-from syncs.copy.file_asked import asked_texts
-from syncs.copy.linediff import unified_or_words
+from syncs.copy.files import following as config_files
+from syncs.copy.files.asked import asked_texts
+from syncs.copy.forms.option_fields import plain_lines
 from syncs.copy.models import ConfigFile, ConfigVersion, CopyTarget
-from syncs.copy.option_forms import plain_lines
+from syncs.copy.plan.linediff import unified_or_words
+from syncs.copy.saved import states
 from syncs.copy.views.arrival import Answer
 from syncs.copy.views.difflines import diff_lines
 from syncs.copy.views.rules import RuleRow, rule_rows

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from syncs.copy.config import Flow, by_target
-from syncs.copy.file_config import flows_of, read_version
 from syncs.copy.models import CopyState, CopyTarget
-from syncs.copy.overview import standings_of
+from syncs.copy.rules.config import Flow, by_target
+from syncs.copy.rules.file_config import flows_of, read_version
+from syncs.copy.saved.status import standings_of
 from syncs.models import Job
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from opssight.core.words import count
 from opssight.web.parts import TreeNode
-from syncs.copy.paths import shown
+from syncs.copy.rules.paths import shown
 
 ROWS = 160  # about how many rows are open before anybody opened a folder
 LISTED = 150  # files of one folder in a list; the rest is found by typing

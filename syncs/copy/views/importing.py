@@ -21,27 +21,27 @@ from opssight.web.views import TeamPage
 from repos import discovery, inventory
 from repos.beside import Answer, ask
 from repos.models import Connection, Repository
-from syncs.copy import config_files
-from syncs.copy.ahead import TargetAhead, ahead_of
-from syncs.copy.config import to_data
-from syncs.copy.config_files import Place
-from syncs.copy.file_asked import (
+from syncs.copy.files import following as config_files
+from syncs.copy.files.asked import (
     asked_repository,
     asked_texts,
     connections_of,
     missing,
     repository_of,
 )
-from syncs.copy.file_config import FileConfig
-from syncs.copy.file_given import PASTED, Given, configs_of, plain_config
-from syncs.copy.file_reads import as_text, in_team
-from syncs.copy.forms import Names
+from syncs.copy.files.following import Place
+from syncs.copy.files.given import PASTED, Given, configs_of, plain_config
+from syncs.copy.files.reads import as_text, in_team
+from syncs.copy.forms.option_fields import plain_lines
+from syncs.copy.forms.rule_form import Names
+from syncs.copy.forms.yaml_text import to_yaml
 from syncs.copy.models import ConfigFile
-from syncs.copy.option_forms import plain_lines
-from syncs.copy.service import resolve
-from syncs.copy.states import MEANS
+from syncs.copy.preview.ahead import TargetAhead, ahead_of
+from syncs.copy.rules.config import to_data
+from syncs.copy.rules.file_config import FileConfig
+from syncs.copy.saved.service import resolve
+from syncs.copy.saved.states import MEANS
 from syncs.copy.views.arrival import Answer as Radio
-from syncs.copy.yaml_form import to_yaml
 
 WAYS: Final = (("repository", "From a repository"), ("paste", "Paste"), ("upload", "Upload"))
 MAX_FILES: Final = 50  # that are uploaded together

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from syncs.copy.config import DEFAULT_MESSAGE
-from syncs.copy.forms import Draft, Problems, RuleDraft
+from syncs.copy.forms.rule_form import Draft, Problems, RuleDraft
+from syncs.copy.rules.config import DEFAULT_MESSAGE
 from syncs.copy.views.bench import Bench
 
 

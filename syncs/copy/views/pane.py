@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from opssight.core.errors import InvalidInput
 from opssight.core.words import count
 from opssight.web.parts import DiffLine, Fact, Reason
-from syncs.copy.config import DEFAULT_MESSAGE, CopyConfig
-from syncs.copy.matching import compile_rule
-from syncs.copy.messages import render_message
-from syncs.copy.paths import shown
-from syncs.copy.plan import PlannedWrite
-from syncs.copy.preview import Preview, TargetPreview, file_diff, matches_of
+from syncs.copy.plan.plan import PlannedWrite
+from syncs.copy.preview.preview import Preview, TargetPreview, file_diff, matches_of
+from syncs.copy.rules.config import DEFAULT_MESSAGE, CopyConfig
+from syncs.copy.rules.matching import compile_rule
+from syncs.copy.rules.messages import render_message
+from syncs.copy.rules.paths import shown
+from syncs.copy.rules.why import explain
 from syncs.copy.views.difflines import diff_lines
 from syncs.copy.views.folders import path_in
-from syncs.copy.why import explain
 
 STATES = {
     "takes": "allowed",

@@ -15,11 +15,11 @@ from django.urls import reverse
 from opssight.core.errors import Failure
 from opssight.core.words import count
 from opssight.web.parts import DiffLine
-from syncs.copy.ahead import Ahead, TargetAhead, ahead, diff_of
-from syncs.copy.file_config import flows_of, read_version
-from syncs.copy.paths import as_bytes, shown
-from syncs.copy.service import adopt
-from syncs.copy.tester import Tested, try_path
+from syncs.copy.preview.ahead import Ahead, TargetAhead, ahead, diff_of
+from syncs.copy.rules.file_config import flows_of, read_version
+from syncs.copy.rules.paths import as_bytes, shown
+from syncs.copy.rules.tester import Tested, try_path
+from syncs.copy.saved.service import adopt
 from syncs.copy.views.base import RulePage, run_url
 from syncs.copy.views.difflines import diff_lines
 from syncs.copy.views.pane import STATES

@@ -19,8 +19,9 @@ from opssight.core.words import count
 from opssight.web.parts import Action, Choice, Crumb, Point, Teach
 from opssight.web.views import TeamPage, page_of
 from syncs import selectors
-from syncs.copy.export import as_workflows
 from syncs.copy.models import ConfigFile, CopyTarget
+from syncs.copy.saved.export import as_workflows
+from syncs.copy.saved.status import is_at
 from syncs.models import Job, Run, RunState
 
 SORTS: Final = {
@@ -189,8 +190,3 @@ def _state(job: Job, targets: Sequence[CopyTarget], run: Run | None) -> tuple[st
     if there == len(targets):
         return "at_head", f"{count(there, 'target')} at HEAD" if there != 1 else "at HEAD"
     return "behind", f"{there} of {count(len(targets), 'target')} at HEAD"
-
-
-def is_at(target: CopyTarget, head: str) -> bool:
-    """Whether a target holds what the source had at `head`."""
-    return hasattr(target, "state") and target.state.source_oid == head

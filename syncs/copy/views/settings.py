@@ -13,7 +13,7 @@ from opssight.core.words import count, seconds
 from opssight.web.parts import Fact
 from opssight.web.views import page_of
 from syncs import jobs, selectors
-from syncs.copy import states
+from syncs.copy.saved import states
 from syncs.copy.views.arrival import Answer
 from syncs.copy.views.base import RulePage, run_url
 from syncs.models import Run, RunState

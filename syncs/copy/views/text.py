@@ -13,15 +13,15 @@ from django.urls import reverse
 from opssight.core.errors import Failure, InvalidInput
 from opssight.web.parts import DiffLine
 from opssight.web.views import one_or_404
-from syncs.copy import states
-from syncs.copy.file_config import read_version
-from syncs.copy.forms import Draft, Names
-from syncs.copy.linediff import unified_or_words
+from syncs.copy.forms.rule_form import Draft, Names
+from syncs.copy.forms.yaml_text import config_to_yaml, draft_to_yaml, read_yaml
+from syncs.copy.plan.linediff import unified_or_words
+from syncs.copy.rules.file_config import read_version
+from syncs.copy.saved import states
 from syncs.copy.views.base import RulePage
 from syncs.copy.views.difflines import diff_lines
 from syncs.copy.views.looking import Looking
 from syncs.copy.views.workbench import Workbench
-from syncs.copy.yaml_form import config_to_yaml, draft_to_yaml, read_yaml
 from syncs.models import JobVersion
 
 ROWS = 50

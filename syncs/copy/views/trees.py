@@ -14,9 +14,9 @@ from django.utils.safestring import SafeString
 from opssight.core.words import count
 from opssight.web.formats import format_count
 from opssight.web.parts import TreeNode
-from syncs.copy.paths import shown
-from syncs.copy.plan import Plan
-from syncs.copy.preview import Preview, TargetPreview, source_files, target_files
+from syncs.copy.plan.plan import Plan
+from syncs.copy.preview.preview import Preview, TargetPreview, source_files, target_files
+from syncs.copy.rules.paths import shown
 from syncs.copy.views.folders import Folders, Shape, counts_of, name_of
 from syncs.copy.views.looking import Looking
 

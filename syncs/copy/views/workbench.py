@@ -16,12 +16,12 @@ from opssight.accounts.models import Role
 from opssight.core.errors import InvalidInput
 from opssight.web.trees import tree_html
 from opssight.web.views import one_or_404
-from syncs.copy import service
-from syncs.copy.config import CopyConfig, parse_config
-from syncs.copy.forms import Draft, Problems, RuleDraft, TargetDraft, check, field_id
-from syncs.copy.paths import as_bytes
-from syncs.copy.plan import propose
-from syncs.copy.rule import RULE_TYPES, Rule
+from syncs.copy.forms.rule_form import Draft, Problems, RuleDraft, TargetDraft, check, field_id
+from syncs.copy.plan.plan import propose
+from syncs.copy.rules.config import CopyConfig, parse_config
+from syncs.copy.rules.paths import as_bytes
+from syncs.copy.rules.rule import RULE_TYPES, Rule
+from syncs.copy.saved import service
 from syncs.copy.views.arrival import arrival
 from syncs.copy.views.base import RulePage, asked_of, run_url
 from syncs.copy.views.bench import Bench, plan_draft

@@ -15,11 +15,11 @@ from opssight.core.clock import now
 from repos import access
 from repos.providers.forge import Forge, Pull
 from syncs import jobs
-from syncs.copy.config import CopyConfig, Target
 from syncs.copy.models import CopyState
-from syncs.copy.options import Options, PullRequest
-from syncs.copy.rule import Rule
-from syncs.copy.service import create_rule, update_rule
+from syncs.copy.rules.config import CopyConfig, Target
+from syncs.copy.rules.options import Options, PullRequest
+from syncs.copy.rules.rule import Rule
+from syncs.copy.saved.service import create_rule, update_rule
 from syncs.engine import claim, runner
 from syncs.models import Item, Job, Run, RunState
 from tests.factories import make_worker

@@ -21,15 +21,15 @@ from opssight.web.parts import Need
 from repos import access, connections
 from repos.models import Connection, Credential, RateSpend, Repository
 from syncs import inbox
-from syncs.copy.config import CopyConfig, Target
-from syncs.copy.service import create_rule
+from syncs.copy.rules.config import CopyConfig, Target
+from syncs.copy.saved.service import create_rule
 from syncs.engine import claim, runner, schedule
 from syncs.engine.poll import Poller
 from syncs.engine.request import RunRequest, request_run
 from syncs.models import Item, Job, Run, RunState
 from tests.factories import make_connection, make_job, make_repository, make_team, make_user, make_worker
 from tests.forges.github import GitHubStandIn
-from tests.syncs.copy.rules import RULE, SOURCE, make_git
+from tests.syncs.copy.desk import RULE, SOURCE, make_git
 from tests.syncs.runs import signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)  # the beat has a connection of its own

@@ -18,8 +18,8 @@ from opssight.core.clock import now
 from repos import connections, inventory
 from repos.models import Connection, RateBudget, Repository, Webhook
 from syncs import inbox, jobs, notices
-from syncs.copy.config import parse_config
-from syncs.copy.service import create_rule
+from syncs.copy.rules.config import parse_config
+from syncs.copy.saved.service import create_rule
 from syncs.engine import claim, runner, schedule
 from syncs.models import Job, Run, RunState
 from syncs.watch import service

@@ -13,13 +13,12 @@ from django.core.management.base import CommandParser
 from opssight.core.command import Answer, OpsCommand, table
 from opssight.core.errors import InvalidInput
 from opssight.core.words import count
-from syncs.copy import batch, import_env
-from syncs.copy.apply import Applied, apply_flows, forges_of
-from syncs.copy.commands import converting, hooking, starting, trying
+from syncs.copy.commands import batch, converting, hooking, starting, trying
+from syncs.copy.commands.apply import Applied, apply_flows, forges_of
 from syncs.copy.commands.arguments import add_file_arguments, add_hook_arguments, add_trying_arguments
 from syncs.copy.commands.history import add_history_arguments, history_of
 from syncs.copy.commands.opening import read, remotes_of, usable
-from syncs.copy.formats import Loaded
+from syncs.copy.formats import Loaded, import_env
 from syncs.copy.formats.convert import WRITTEN
 from syncs.copy.formats.schema import FORMATS, schema
 

@@ -12,14 +12,14 @@ import yaml
 from hypothesis import given, settings, strategies as st
 
 from opssight.core.errors import InvalidInput
-from syncs.copy.config import Flow, by_target
 from syncs.copy.formats import Loaded, load, load_data
 from syncs.copy.formats.convert import WRITTEN, Named, Written, consolidated, converted
-from syncs.copy.matching import compile_rules
-from syncs.copy.messages import DEFAULT, render_message
-from syncs.copy.options import Authors, Deletions, Options, PullRequest, Transform
-from syncs.copy.paths import danger
-from syncs.copy.rule import ExcludeSyntax, Flavour, Match, Rule
+from syncs.copy.rules.config import Flow, by_target
+from syncs.copy.rules.matching import compile_rules
+from syncs.copy.rules.messages import DEFAULT, render_message
+from syncs.copy.rules.options import Authors, Deletions, Options, PullRequest, Transform
+from syncs.copy.rules.paths import danger
+from syncs.copy.rules.rule import ExcludeSyntax, Flavour, Match, Rule
 
 
 def flow(*rules: Rule, match: Match = "every", flavour: Flavour = "legacy", **more: Any) -> Flow:

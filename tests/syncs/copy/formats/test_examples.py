@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from opssight.core.errors import InvalidInput
-from syncs.copy.config import Flow
-from syncs.copy.file_config import FileConfig, read_version, version_data
+from syncs.copy.commands.reads import FolderReads
 from syncs.copy.formats import Loaded, Place, load
 from syncs.copy.formats.convert import WRITTEN, Written, converted
-from syncs.copy.reads import FolderReads
+from syncs.copy.rules.config import Flow
+from syncs.copy.rules.file_config import FileConfig, read_version, version_data
 from tests.syncs.copy.formats.reads import Kept
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "examples/copy"

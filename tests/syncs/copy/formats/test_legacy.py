@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from syncs.copy.config import Flow, by_target
 from syncs.copy.formats import Loaded, load, load_data
-from syncs.copy.options import Authors, Deletions, Options, PullRequest, Transform
-from syncs.copy.rule import Rule
+from syncs.copy.rules.config import Flow, by_target
+from syncs.copy.rules.options import Authors, Deletions, Options, PullRequest, Transform
+from syncs.copy.rules.rule import Rule
 
 FULL = """\
 source_repo: acme/docs

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from syncs.copy.config import Flow
 from syncs.copy.formats import detect, load, load_data
-from syncs.copy.rule import Rule
+from syncs.copy.rules.config import Flow
+from syncs.copy.rules.rule import Rule
 
 NATIVE = """\
 name: docs

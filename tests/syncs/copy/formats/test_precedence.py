@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from syncs.copy.config import Flow
 from syncs.copy.formats import Place, load
+from syncs.copy.rules.config import Flow
 from tests.syncs.copy.formats.reads import Kept
 
 WF = "Update from workflow: ${rule_name}"

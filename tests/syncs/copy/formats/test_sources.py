@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from syncs.copy.formats import Loaded, Place, load, load_data
-from syncs.copy.options import Deletions
-from syncs.copy.rule import Rule
+from syncs.copy.rules.options import Deletions
+from syncs.copy.rules.rule import Rule
 from tests.syncs.copy.formats.reads import Asked, Kept
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from syncs.copy.config import Flow
 from syncs.copy.formats import Loaded, load, load_data
-from syncs.copy.options import Deletions, Options, PullRequest
-from syncs.copy.rule import Rule
+from syncs.copy.rules.config import Flow
+from syncs.copy.rules.options import Deletions, Options, PullRequest
+from syncs.copy.rules.rule import Rule
 
 FULL = """\
 defaults:

@@ -1,0 +1,143 @@
+"""Which files of a target a rule wrote: the memory that deletions, edits and merges go by.
+
+A row says what a file was made from and what was made of it. Only paths with a row are ever deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from itertools import islice
+from typing import Final
+
+from django.db import transaction
+
+from repos.git.store import Store
+from syncs.copy.models import CopyTarget, OwnedFile
+from syncs.copy.plan import manifest
+from syncs.copy.plan.plan import Owned, Plan
+from syncs.models import Job
+
+_BATCH: Final = 200  # rows in one transaction: others may want to write as well
+_FIELDS: Final = ("path", "source_path", "source_oid", "target_oid", "mode")
+
+Fence = Callable[[], AbstractContextManager[object]]  # a transaction; of a run that still has its lease
+
+
+def manifest_of(target: CopyTarget) -> dict[bytes, Owned]:
+    """What the rule wrote to the target's branch, by path; without what waits in a pull request."""
+    rows = OwnedFile.objects.filter(target=target, pending=False).values_list(*_FIELDS)
+    return {
+        bytes(path): Owned(bytes(source_path), source_oid, target_oid, mode)
+        for path, source_path, source_oid, target_oid, mode in rows.iterator()
+    }
+
+
+def others_of(target: CopyTarget, paths: Collection[bytes]) -> dict[Job, list[bytes]]:
+    """Those of `paths` in the target's branch that other rules wrote, by the rule, if it is switched on."""
+    place = {"target__repository": target.repository_id, "target__branch": target.branch}
+    rows = OwnedFile.objects.filter(**place, pending=False, target__rule__job__enabled=True)
+    rows = rows.exclude(target_id=target.pk).select_related("target__rule__job__version").order_by("pk")
+    found: dict[Job, list[bytes]] = {}
+    for batch in _batches(sorted(paths)):
+        for row in rows.filter(path_hash__in=[path_hash(path) for path in batch]):
+            found.setdefault(row.target.rule.job, []).append(bytes(row.path))
+    return found
+
+
+def remember(
+    target: CopyTarget,
+    plan: Plan,
+    *,
+    fence: Fence = transaction.atomic,
+    pending: bool = False,
+    adopt: bool = False,
+    found: Collection[bytes] | None = None,
+) -> None:
+    """Store what became of a plan whose commit was pushed (or that needed none).
+
+    `pending`: the commit is in a pull request. `adopt`: files that were there already become the rule's.
+    `found`: the paths of a commit that an earlier attempt had pushed; only they were written.
+    Calling it again changes nothing.
+    """
+    known = manifest_of(target)
+    now = manifest.kept(known, plan, adopt=adopt, found=found)
+    written = manifest.written(plan, found=found)
+    if pending:
+        _replace_pending(target, written, fence)
+    else:
+        now |= written
+    _forget(target, manifest.forgotten(known, plan, pending=pending), fence)
+    _keep(target, {path: own for path, own in now.items() if known.get(path) != own}, fence, pending=False)
+
+
+def settle(target: CopyTarget, fence: Fence = transaction.atomic) -> None:
+    """The pull request was merged: what it wrote is in the target's branch."""
+    waiting = OwnedFile.objects.filter(target=target, pending=True).values_list(*_FIELDS)
+    rows = {bytes(row[0]): Owned(bytes(row[1]), *row[2:]) for row in waiting.iterator()}
+    _keep(target, rows, fence, pending=False)
+    with fence():
+        OwnedFile.objects.filter(target=target, pending=True).delete()
+
+
+def hand_over(old: CopyTarget, new: CopyTarget) -> None:
+    """What the rule wrote through one target is known at another one of the same branch."""
+    known = OwnedFile.objects.filter(target=new, pending=False).values("path_hash")
+    rows = OwnedFile.objects.filter(target=old, pending=False).exclude(path_hash__in=known)
+    rows.update(target=new)
+
+
+def written_by(store: Store, commit: str) -> set[bytes]:
+    """The paths that a commit of ours changed."""
+    [found] = store.commits_between(None, commit, trailer="OpsSight-Run-Key", limit=1)
+    changes = store.changes(found.parents[0] if found.parents else None, commit)
+    return {change.path for change in changes} | {one.old_path for one in changes if one.old_path}
+
+
+def _replace_pending(target: CopyTarget, written: Mapping[bytes, Owned], fence: Fence) -> None:
+    with fence():
+        OwnedFile.objects.filter(target=target, pending=True).delete()
+    _keep(target, written, fence, pending=True)
+
+
+def _keep(target: CopyTarget, rows: Mapping[bytes, Owned], fence: Fence, *, pending: bool) -> None:
+    for batch in _batches([*rows]):
+        with fence():
+            OwnedFile.objects.bulk_create(
+                [_row(target, path, rows[path], pending) for path in batch],
+                update_conflicts=True,
+                unique_fields=["target", "path_hash", "pending"],
+                update_fields=["source_path", "source_oid", "target_oid", "mode"],
+            )
+
+
+def _row(target: CopyTarget, path: bytes, own: Owned, pending: bool) -> OwnedFile:
+    return OwnedFile(
+        target=target,
+        path_hash=path_hash(path),
+        path=path,
+        source_path=own.source_path,
+        source_oid=own.source_oid,
+        target_oid=own.target_oid,
+        mode=own.mode,
+        pending=pending,
+    )
+
+
+def _forget(target: CopyTarget, paths: Sequence[bytes], fence: Fence) -> None:
+    for batch in _batches(paths):
+        hashes = [path_hash(path) for path in batch]
+        with fence():
+            OwnedFile.objects.filter(target=target, pending=False, path_hash__in=hashes).delete()
+
+
+def path_hash(path: bytes) -> bytes:
+    """What a path is found by: names may be longer than an index takes."""
+    return hashlib.blake2b(path, digest_size=16).digest()
+
+
+def _batches(paths: Sequence[bytes]) -> Iterator[list[bytes]]:
+    left = iter(paths)
+    while batch := list(islice(left, _BATCH)):
+        yield batch

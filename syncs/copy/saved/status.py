@@ -1,0 +1,113 @@
+"""How far behind the copies of a repository are: stored when a run ends, read by every page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db.models import OuterRef, Subquery
+
+from opssight.core.clock import now
+from opssight.core.words import count
+from repos.models import Repository, RepositoryStatus
+from syncs.copy.models import CopyRule, CopyTarget
+from syncs.copy.transfer.transfer import Source
+from syncs.models import BAD_ITEMS, Item, ItemState, Job, Run, RunState
+
+LANE = "copy"
+
+
+def update(rule: CopyRule, source: Source, run: Run) -> None:
+    """Write the status of the source repository's copy lane, over all rules that read from it.
+
+    A target whose pull request brings the head has what we can give it. `behind` counts commits between the
+    oldest target and the head, None where that is not known. A run for a tag tells how far its own targets
+    are.
+    """
+    if source.end.tag:
+        _at_tag(rule, source, run)
+        return
+    targets = list(
+        CopyTarget.objects.filter(rule__source=rule.source, rule__job__enabled=True).select_related("state")
+    )
+    known = [target.state for target in targets if hasattr(target, "state")]
+    at_head = [state for state in known if state.source_oid == source.head]
+    proposed = [state for state in known if source.head == state.proposed_oid != state.source_oid]
+    waits = f", {len(proposed)} in pull requests" if proposed else ""
+    failed = Item.objects.filter(run=run, state__in=BAD_ITEMS).count()
+    behind = _behind(targets, source)
+    have = len(at_head) + len(proposed)
+    state = "failed" if failed else ("fresh" if have == len(targets) else "behind")
+    RepositoryStatus.objects.update_or_create(
+        repository=rule.source,
+        lane=LANE,
+        defaults={
+            "state": state,
+            "sentence": f"{len(at_head)} of {count(len(targets), 'target')} at HEAD{waits}",
+            "fresh_oid": source.head if state == "fresh" else "",
+            "behind": behind,
+            "fresh_at": now(),
+            "last_run": run.pk,
+        },
+    )
+    Repository.objects.filter(pk=rule.source_id).update(head_oid=source.head, head_seen_at=now())
+
+
+def _at_tag(rule: CopyRule, source: Source, run: Run) -> None:
+    items = list(Item.objects.filter(run=run).values_list("state", flat=True))
+    there = [state for state in items if state in (ItemState.DONE, ItemState.SKIPPED)]
+    state = "failed" if any(state in BAD_ITEMS for state in items) else "fresh"
+    RepositoryStatus.objects.update_or_create(
+        repository=rule.source,
+        lane=LANE,
+        defaults={
+            "state": state,
+            "sentence": f"{len(there)} of {count(len(items), 'target')} at {source.end.tag[:100]}",
+            "fresh_oid": source.head if state == "fresh" else "",
+            "behind": None,
+            "fresh_at": now(),
+            "last_run": run.pk,
+        },
+    )
+
+
+def _behind(targets: list[CopyTarget], source: Source) -> int | None:
+    """By what is merged or proposed, whichever is newer."""
+    if not targets or any(not hasattr(target, "state") for target in targets):
+        return None
+    known = {target.state.proposed_oid or target.state.source_oid for target in targets}
+    counts = [source.end.store.count_between(oid, source.head) for oid in known]
+    return None if None in counts else max(c for c in counts if c is not None)
+
+
+def is_at(target: CopyTarget, head: str) -> bool:
+    """Whether a target holds what the source had at `head`."""
+    return hasattr(target, "state") and target.state.source_oid == head
+
+
+def standings_of(targets: Sequence[CopyTarget]) -> dict[int, str]:
+    """How far each target is, by its id, as a key of STATES. Two queries."""
+    jobs = {target.rule_id for target in targets}
+    going_on = Run.objects.filter(job_id__in=jobs, state=RunState.RUNNING)
+    running = set(going_on.values_list("job_id", flat=True))
+    failed = _failed_targets(jobs)
+    return {target.pk: _standing(target, running, failed) for target in targets}
+
+
+def _failed_targets(jobs: set[UUID]) -> set[str]:
+    """The targets that failed in the newest finished run of their rule."""
+    ended = Run.objects.filter(job=OuterRef("pk")).exclude(state__in=[RunState.QUEUED, RunState.RUNNING])
+    newest = Job.objects.filter(pk__in=jobs).annotate(last=Subquery(ended.order_by("-id").values("pk")[:1]))
+    rows = Item.objects.filter(run__in=newest.values("last"), state__in=BAD_ITEMS)
+    return set(rows.values_list("key", flat=True))
+
+
+def _standing(target: CopyTarget, running: set[UUID | None], failed: set[str]) -> str:
+    if target.rule_id in running:
+        return "running"
+    if str(target.pk) in failed:
+        return "failed"
+    head = target.rule.source.head_oid
+    if not head or not hasattr(target, "state"):
+        return "unknown"
+    return "at_head" if is_at(target, head) else "behind"

@@ -1,0 +1,158 @@
+"""The environment of a copier becomes settings and commands; a secret is never repeated."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+from django.core.management import get_commands, load_command_class
+
+from opssight.core.env import SETTINGS
+from opssight.core.errors import InvalidInput
+from syncs.copy.formats.import_env import imported, variables_in
+
+CANARY = "c4n4ry-s3cret"
+WHOLE = f"""\
+# a deployment
+ENV=production
+export PORT=8080
+CONFIG_REPO_OWNER=acme
+CONFIG_REPO_NAME='copier config'
+CONFIG_REPO_BRANCH=main   # the branch
+MAIN_CONFIG_FILE=".copier/main.yaml"
+USE_MAIN_CONFIG=true
+GITHUB_APP_ID=123
+GITHUB_APP_CLIENT_ID=Iv1.x
+INSTALLATION_ID=456
+PEM_NAME=CODE_COPIER_PEM
+GITHUB_APP_PRIVATE_KEY_B64={CANARY}
+WEBHOOK_SECRET={CANARY}
+WEBHOOK_SECRET_NAME=webhook-secret
+WEBSERVER_PATH=/hooks/copier
+DEPRECATION_FILE=gone.json
+COMMITTER_NAME=Bot
+COMMITTER_EMAIL=bot@example.org
+DEFAULT_COMMIT_MESSAGE="Sync it"
+DEFAULT_PR_MERGE=true
+DEFAULT_RECURSIVE_COPY=true
+COPIER_COMMIT_STRATEGY=pr
+DRY_RUN=true
+AUDIT_ENABLED=true
+MONGO_URI=mongodb://user:{CANARY}@db
+MONGO_URI_SECRET_NAME=x
+AUDIT_DATABASE=a
+AUDIT_COLLECTION=b
+METRICS_ENABLED=true
+SLACK_WEBHOOK_URL=https://hooks.slack.example/{CANARY}
+SLACK_CHANNEL=#docs
+SLACK_USERNAME=x
+SLACK_ICON_EMOJI=:x:
+SLACK_ENABLED=true
+GITHUB_API_MAX_RETRIES=3
+GITHUB_API_INITIAL_RETRY_DELAY=500
+PR_MERGE_POLL_MAX_ATTEMPTS=20
+PR_MERGE_POLL_INTERVAL=500
+COPIER_LOG_NAME=l
+GOOGLE_CLOUD_PROJECT_ID=p
+LOG_LEVEL=warn
+COPIER_DEBUG=false
+COPIER_DISABLE_CLOUD_LOGGING=true
+CONFIG_CACHE_TTL_SECONDS=300
+WEBHOOK_PROCESSING_TIMEOUT_SECONDS=300
+WEBHOOK_MAX_RETRIES=2
+WEBHOOK_RETRY_INITIAL_DELAY=5
+SKIP_SECRET_MANAGER=true
+OPERATOR_UI_ENABLED=true
+OPERATOR_AUTH_REPO=acme/ops
+CONFIG_FILE=copier-config.yaml
+MY_OWN={CANARY}
+"""
+
+
+def test_a_whole_deployment() -> None:
+    found = imported(variables_in(WHOLE.encode()))
+    assert found.settings == {
+        "OPSSIGHT_PORT": "8080",
+        "OPSSIGHT_LOG_LEVEL": "warning",
+        "OPSSIGHT_MAX_ATTEMPTS": "3",
+        "OPSSIGHT_COPIER_WEBHOOK": "ID_THAT_HOOK_ADD_PRINTS",
+    }
+    assert found.commands == [
+        "opssight connection add github --provider github --secret token=env:GITHUB_TOKEN",
+        "opssight repo import github --all",
+        "opssight hook add --provider github --name copier --secret env:WEBHOOK_SECRET",
+        "opssight copy validate .copier/main.yaml",
+    ]
+    assert found.defaults == {
+        "commit_strategy": {"type": "pull_request", "commit_message": "Sync it", "auto_merge": True},
+        "deprecation_check": {"enabled": True, "file": "gone.json"},
+    }
+    assert found.unknown == ["MY_OWN"]
+    told = dict(found.notes)
+    assert "acme/copier config, branch main" in told["CONFIG_REPO_NAME"]
+    assert "/webhook and /events" in told["WEBSERVER_PATH"]
+    assert "shadow" in told["DRY_RUN"]
+    assert "#docs" in told["SLACK_WEBHOOK_URL"]
+
+
+def test_no_secret_is_repeated() -> None:
+    found = imported(variables_in(WHOLE.encode()))
+    assert CANARY not in found.text()
+    assert CANARY not in json.dumps(found.document())
+
+
+def test_the_settings_exist_and_take_the_values() -> None:
+    kinds = {setting.name: setting.kind for setting in SETTINGS}
+    found = imported(variables_in(WHOLE.encode())).settings
+    assert found.keys() <= kinds.keys()
+    for name, value in found.items():
+        if name != "OPSSIGHT_COPIER_WEBHOOK":
+            assert kinds[name].parse(value) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PORT: 80\nLOG_LEVEL: debug\nUSE_MAIN_CONFIG: true\nNOTHING:\n",
+        "env_variables:\n  PORT: '80'\n  LOG_LEVEL: debug\n  USE_MAIN_CONFIG: 'true'\n  NOTHING: ''\n",
+        "---\nPORT=80\nLOG_LEVEL='debug'\nUSE_MAIN_CONFIG=true\nNOTHING=\n",
+        '\ufeffPORT="80" # x\nexport LOG_LEVEL = debug\nUSE_MAIN_CONFIG=true\nNOTHING=""\n',
+        '{"PORT": 80, "LOG_LEVEL": "debug", "USE_MAIN_CONFIG": true, "NOTHING": null, "list": [1]}',
+    ],
+)
+def test_the_kinds_of_files(text: str) -> None:
+    expected = {"PORT": "80", "LOG_LEVEL": "debug", "USE_MAIN_CONFIG": "true", "NOTHING": ""}
+    assert variables_in(text.encode()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (b"PORT=80\nwhat is this\n", "Line 2 is not NAME=VALUE"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"just words\n", "neither lines of NAME=VALUE nor YAML"),
+        (b"a: b: c\n", "not readable YAML"),
+    ],
+)
+def test_what_cannot_be_read(text: bytes, part: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        variables_in(text)
+    assert part in caught.value.sentence
+
+
+def test_nothing_gets_out_of_a_comment_or_a_word() -> None:
+    evil = 'CONFIG_REPO_OWNER: "a\\nrm -rf /"\nCONFIG_REPO_NAME: b\nCONFIG_FILE: "$(reboot); x"\n'
+    found = imported(variables_in(evil.encode()))
+    for line in found.text().splitlines():
+        assert line == "" or line.startswith(("#", "opssight ", "OPSSIGHT_")), line
+    [validate] = [line for line in found.commands if "validate" in line]
+    assert shlex.split(validate)[-1] == "$(reboot); x"
+
+
+def test_the_commands_are_ones_that_exist() -> None:
+    for line in imported(variables_in(WHOLE.encode())).commands:
+        program, name, *argv = shlex.split(line)
+        assert program == "opssight"
+        parser = load_command_class(str(get_commands()[name]), name).create_parser("opssight", name)
+        assert parser.parse_args(argv).method
