@@ -24,37 +24,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.copy import commit, git
-from tests.chaos.world import wait_for_run
+from tests.chaos.world import at_github, wait_for_run
 from tests.forges.github import GitHubStandIn
 from tests.instance import Instance
 
 REQUESTS, TIMES = 60, 4.0  # the claims
 TOKEN = "ghp_canary0123456789abcdef"  # noqa: S105 - of the stand-in
 _MAKE = """
-import django, json
-django.setup()
-from opssight.accounts.local import local_principal, local_team
-from opssight.accounts.models import AllowedHost
-from repos.connections import create_connection
-from repos.inventory import import_repositories
-from syncs.copy.rules.config import CopyConfig, Target
-from syncs.copy.rules.options import Options, PullRequest
-from syncs.copy.rules.rule import Rule
-from syncs.copy.saved.service import create_rule
-from syncs.models import Job
-team = local_team()
-who = local_principal(team)
-AllowedHost.objects.create(pattern="127.0.0.1", cidr="127.0.0.0/8", ports="{port}")
-connection = create_connection(who, team, "github", "forge", {{"url": "{url}"}}, {{"token": "{token}"}})
-found = {{r.full_name: str(r.pk) for r in import_repositories(who, connection)}}
 targets = [Target(found[name], "main") for name in sorted(found) if name != "acme/source"]
 options = Options(strategy="pull_request", pull_request=PullRequest(labels=("docs",)))
 job, run = create_rule(who, team, CopyConfig(
     name="fan out", source_repository=found["acme/source"], source_branch="main",
-    rules=(Rule("glob", "docs/**", "docs/${{relative_path}}"),), targets=tuple(targets), options=options,
+    rules=(Rule("glob", "docs/**", "docs/${relative_path}"),), targets=tuple(targets), options=options,
 ))
 Job.objects.update(poll_seconds=None, next_poll_at=None)
-print(json.dumps({{"job": str(job.pk), "run": str(run.pk)}}))
+print(json.dumps({"job": str(job.pk), "run": str(run.pk)}))
 """
 
 
@@ -141,7 +125,7 @@ def main() -> int:
             forge.add_token(TOKEN, "ana", scopes=["repo"])
             names = made(forge, asked.targets, asked.files)
             instance.prepare()
-            code = _MAKE.format(port=forge.port, url=forge.url, token=TOKEN)
+            code = at_github(forge, TOKEN) + _MAKE
             rule = json.loads(instance.python(code))
             instance.start("worker")
             assert wait_for_run(instance, rule["run"], 300)["state"] == "succeeded"

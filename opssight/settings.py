@@ -38,6 +38,7 @@ HOOK_REFUSED_RATE = ENV.hook_refused_rate
 HOOK_BYTES = ENV.hook_bytes
 COPIER_WEBHOOK = ENV.copier_webhook
 SIGNING_KEY = ENV.signing_key
+SIGNING_PASSPHRASE = ENV.signing_passphrase
 API_RATE = ENV.api_rate
 SIGNIN_RATE = ENV.signin_rate
 SIGN_IN = ENV.sign_in

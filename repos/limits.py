@@ -38,7 +38,7 @@ class DatabaseLimiter:
         until = self._waits(resource)
         if until is not None and until > now():
             raise RateLimited(
-                f"{self._connection.name} may ask {self._connection.provider} again at {until:%H:%M} UTC.",
+                f"{self._connection.name} takes no more requests from us until {until:%H:%M} UTC.",
                 retry_at=until,
             )
 

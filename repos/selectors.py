@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.db.models import Count, F, Q, QuerySet
 
 from opssight.accounts.scope import Principal, visible_to
+from opssight.core.errors import NotFound
+from opssight.core.ids import as_uuid
+from opssight.core.words import join_words
 from repos.models import Connection, Delivery, Repository, Webhook
 
 REPOSITORY_SORTS: dict[str, tuple[Any, ...]] = {
@@ -21,6 +24,8 @@ REPOSITORY_SORTS: dict[str, tuple[Any, ...]] = {
     "added": ("id",),
     "-added": ("-id",),
 }
+
+_NAMED: Final = 5  # of the same name, in a sentence
 
 
 def connections(principal: Principal, *, provider: str = "", state: str = "") -> QuerySet[Connection]:
@@ -60,6 +65,29 @@ def repositories(
     if provider:
         rows = rows.filter(connection__provider=provider)
     return rows.order_by(*REPOSITORY_SORTS.get(sort, REPOSITORY_SORTS["name"]))
+
+
+def repository_named(rows: QuerySet[Repository], text: str) -> Repository | None:
+    """The one of `rows` with this id, full name, or `CONNECTION:owner/name`; None where there is none.
+
+    A name that several have is not guessed: NotFound says how each of them is written.
+    """
+    asked = Q(full_name=text) | Q(pk=as_uuid(text))
+    for connection, colon, name in (text.partition(":"), text.rpartition(":")):  # a name may have one too
+        asked |= Q(connection__name=connection, full_name=name) if colon else Q()
+    found = list(rows.filter(asked).select_related("connection").order_by("id")[:_NAMED])
+    if len(found) < 2:
+        return found[0] if found else None
+    names = [qualified(row) for row in found]
+    ways = names if len(set(names)) == len(names) else [str(row.pk) for row in found]
+    raise NotFound(
+        f"Several repositories are called {text[:100]!r}. Write {join_words(ways, 'or')}, whichever you mean."
+    )
+
+
+def qualified(repository: Repository) -> str:
+    """Its name with its connection, for where the name alone means several."""
+    return f"{repository.connection.name}:{repository.full_name}"
 
 
 def webhooks(principal: Principal) -> QuerySet[Webhook]:

@@ -36,7 +36,7 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (typed && event.detail.parameters.has?.("find")) event.detail.parameters.set("find", typed.value);
 });
 
-// --- “How it arrives” stays open or shut when rows change ----------------------------------------------------
+// --- “When and how it arrives” stays open or shut when rows change ----------------------------------------------------
 document.addEventListener(
   "toggle",
   (event) => {

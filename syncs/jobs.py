@@ -74,7 +74,8 @@ def delete_job(job: Job) -> None:
     if job.runs.filter(state=RunState.RUNNING).exists():
         raise Conflict(f"{job.name} is running. Stop the run first, then delete the job.")
     record("job.delete", team_id=job.team_id, target=_target(job))
-    job.runs.filter(state=RunState.QUEUED).update(
+    last = kind_named(job.kind).last_run(job)
+    job.runs.filter(state=RunState.QUEUED).exclude(pk=last.pk if last else None).update(
         state=RunState.CANCELLED, sentence="The job was deleted.", finished_at=Now(), coalesce_key=""
     )
     Job.objects.filter(pk=job.pk).update(version=None)

@@ -156,10 +156,12 @@ class Env:
         "The keys that encrypt stored secrets: `k2:<base64>,k1:<base64>`, 32 bytes each. The first encrypts, "
         "all decrypt. Keep a copy away from the database: without it, every stored secret is lost.",
         default=(), derived="made once into the file `keys` in OPSSIGHT_DATA", secret=True)
-    signing_key = Setting("OPSSIGHT_SIGNING_KEY", kinds.SSH_KEY, SECRETS,
-        "The ssh key that commits are signed with where a copy rule says `sign: key`. `\\n` may stand "
-        "for the end of a line. `opssight doctor` shows the public part, to be registered at the forges.",
+    signing_key = Setting("OPSSIGHT_SIGNING_KEY", kinds.SIGNING_KEY, SECRETS,
+        "The key of OpenSSH or OpenPGP (GPG) that commits are signed with where a copy rule says "
+        "`sign: key`. `\\n` may stand for the end of a line. `opssight doctor` shows what to register.",
         default="", derived="none: such rules are refused", secret=True)
+    signing_passphrase = Setting("OPSSIGHT_SIGNING_PASSPHRASE", kinds.TEXT, SECRETS,
+        "The passphrase of OPSSIGHT_SIGNING_KEY, where it has one.", default="", secret=True)
 
     database_url = Setting("OPSSIGHT_DATABASE_URL", kinds.DATABASE, DATABASE,
         "The database. `DATABASE_URL` is read where this is not set. In production a PostgreSQL on another "
@@ -407,6 +409,12 @@ _EVERYWHERE: tuple[_Rule, ...] = (
         lambda env: not (_loopback(env.bind) or env.https_redirect or env.allow_http),
         "is {value}, which other machines reach by plain HTTP: use 127.0.0.1, or OPSSIGHT_MODE=production "
         "behind HTTPS, or set OPSSIGHT_ALLOW_HTTP=1 if that is meant.",
+    ),
+    (
+        Env.signing_key,
+        lambda env: bool(env.signing_key) and not kinds.opens(env.signing_key, env.signing_passphrase),
+        "cannot sign: give an ed25519, ecdsa or rsa key (2048 bits or more) of OpenSSH or an OpenPGP key "
+        "that has not expired, and its passphrase, if it has one, in OPSSIGHT_SIGNING_PASSPHRASE.",
     ),
 )
 _PRODUCTION: tuple[_Rule, ...] = (

@@ -21,6 +21,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from opssight.core import openpgp
+
 T = TypeVar("T")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -214,24 +216,31 @@ KEYS: Kind[tuple[tuple[str, bytes], ...]] = Kind(
 
 
 _FEWEST_RSA_BITS = 2_048
+_SSH_ARMOR = "-----BEGIN OPENSSH PRIVATE KEY-----"
 
 
-def _ssh_key(text: str) -> str:
+def _signing_key(text: str) -> str:
     # a file of variables has one line for each: \n stands for the end of a line there
     lines = text.replace("\\n", "\n").replace("\r\n", "\n").strip() + "\n"
-    try:
-        key = serialization.load_ssh_private_key(lines.encode(), None)
-    except (TypeError, UnsupportedAlgorithm):  # it has a passphrase, or is of an unknown kind
-        raise ValueError from None
-    _require(isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey))
-    _require(not isinstance(key, rsa.RSAPrivateKey) or key.key_size >= _FEWEST_RSA_BITS)
+    _require(lines.startswith((_SSH_ARMOR, openpgp.ARMOR)))
     return lines
 
 
-SSH_KEY: Kind[str] = Kind(
-    "a private key of OpenSSH without a passphrase, of the kind ed25519, ecdsa or rsa (2048 bits or more)",
-    _ssh_key,
-)
+SIGNING_KEY: Kind[str] = Kind("a private key of OpenSSH or OpenPGP, with all of its lines", _signing_key)
+
+
+def opens(text: str, passphrase: str) -> bool:
+    """Whether a key that `SIGNING_KEY` took can sign with this passphrase."""
+    try:
+        if text.startswith(openpgp.ARMOR):
+            openpgp.opened(text, passphrase)
+            return True
+        key = serialization.load_ssh_private_key(text.encode(), passphrase.encode() or None)
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        return False
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.key_size >= _FEWEST_RSA_BITS
+    return isinstance(key, ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey)
 
 
 @dataclass(frozen=True)

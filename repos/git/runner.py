@@ -109,6 +109,12 @@ class Git:
         other._config = _written(self.home, "gitconfig", _config(other.safe_directories), 0o400)
         return other
 
+    def limited(self, max_file_bytes: int) -> Self:
+        """The same git, whose transfers write files of at most so many bytes."""
+        other = copy.copy(self)
+        other.max_file_bytes = min(max_file_bytes, self.max_file_bytes or max_file_bytes)
+        return other
+
     def raise_if_stopped(self) -> None:
         if self.watch.stopped():
             raise Stopped

@@ -1,4 +1,7 @@
-"""Signs commits with an ssh key, in the form that git and forges verify (SSHSIG, namespace `git`)."""
+"""Signs commits with a key of OpenSSH or OpenPGP, in the form that git and forges verify.
+
+With ssh that is SSHSIG with the namespace `git`, with OpenPGP a detached signature.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from opssight.core.errors import PermanentFailure
-from repos.git.keys import Key
+from opssight.core.openpgp import PgpKey
+from repos.git.keys import Key, public_line
 from repos.git.reading import checked_oid
 from repos.git.runner import Git
 from repos.git.ssh_format import public_blob, signature, string
+
+SigningKey = Key | PgpKey
 
 _MAGIC: Final = b"SSHSIG"
 _VERSION: Final = (1).to_bytes(4, "big")
@@ -23,10 +29,10 @@ _HEADER: Final = b"gpgsig"
 _WIDTH: Final = 70  # of a line of base64, as ssh-keygen writes it
 
 
-def signed(git: Git, git_dir: Path, oid: str, key: Key) -> str:
+def signed(git: Git, git_dir: Path, oid: str, key: SigningKey) -> str:
     """The same commit with a signature, as a new object; returns its oid. Raises a `Failure`.
 
-    An ed25519 or RSA key gives the same oid each time; an ecdsa key gives another one.
+    An ed25519 or RSA key of ssh gives the same oid each time; any other key gives another one.
     """
     raw = git.run(["cat-file", "commit", checked_oid(oid)], git_dir=git_dir).stdout
     stdin = [with_signature(raw, armored(raw, key))]
@@ -49,8 +55,19 @@ def is_signed(raw: bytes) -> bool:
     return any(line.startswith((_HEADER + b" ", _HEADER + b"-sha256 ")) for line in headers)
 
 
-def armored(data: bytes, key: Key) -> bytes:
-    """The detached signature of `data` as text, as `ssh-keygen -Y sign -n git` makes it."""
+def armored(data: bytes, key: SigningKey) -> bytes:
+    """The detached signature of `data` as text, as `gpg -ba` or `ssh-keygen -Y sign -n git` makes it."""
+    return key.signature(data) if isinstance(key, PgpKey) else _armored_by_ssh(data, key)
+
+
+def public_words(key: SigningKey) -> str:
+    """The public part as people register it at a forge, or what it is exported by."""
+    if isinstance(key, PgpKey):
+        return f"OpenPGP key {key.fingerprint} of {', '.join(key.user_ids) or 'nobody'}"
+    return public_line(key, "opssight")
+
+
+def _armored_by_ssh(data: bytes, key: Key) -> bytes:
     digest = string(hashlib.sha512(data).digest())
     statement = _MAGIC + _NAMESPACE + _RESERVED + _HASH + digest
     blob = _MAGIC + _VERSION + string(public_blob(key)) + _NAMESPACE + _RESERVED + _HASH

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from repos.git import generation, locks, room
-from repos.git.errors import DiskFull, MissingObject, StoreCorrupt
+from repos.git.errors import DiskFull, MissingObject, StoreCorrupt, TooLarge
 from repos.git.fetching import Fetch, fetch_objects, look
 from repos.git.reading import Reader
 from repos.git.refspecs import checked_refspecs
@@ -28,6 +28,7 @@ from repos.git.types import Fetched, RemoteRefs
 from repos.git.view import View
 
 _MIN_ROOM = 256 << 20  # bytes to make free after the disk was full
+_PACKING = 64 << 10  # bytes of a pack and its index beside contents that cannot be made smaller
 
 
 class Stores:
@@ -158,13 +159,21 @@ class Store(Reader):
                 self.stores.make_room(max(2 * size_hint, _MIN_ROOM))
                 return Fetched(True, job.run())
 
-    def prefetch(self, remote: Remote, oids: Iterable[str]) -> int:
-        """Bring the contents that a blobless store lacks, in one request; returns the bytes that came."""
+    def prefetch(self, remote: Remote, oids: Iterable[str], *, limit: int | None = None) -> int:
+        """Bring the contents that a blobless store lacks, in one request; returns the bytes that came.
+
+        More than `limit` bytes (some more for packing) are broken off and not kept: `TooLarge`.
+        """
         wanted = self.missing(dict.fromkeys(oids))
         if not wanted:
             return 0
+        git = self.git if limit is None else self.git.limited(limit + limit // 100 + _PACKING)
         with locks.in_turn(self.folder / "fetch", self._waiting), self.opened() as git_dir:
-            return fetch_objects(self.git, git_dir, remote, wanted)
+            try:
+                return fetch_objects(git, git_dir, remote, wanted)
+            except TooLarge:
+                generation.clear_leftovers(git_dir)
+                raise
 
     def _enough(self, want: str, partial: bool) -> bool:
         current = self.current

@@ -19,13 +19,12 @@ from opssight.core.errors import PermanentFailure
 from repos.git import locks
 from repos.git.commits import commit
 from repos.git.errors import MISSING, MissingObject, StoreCorrupt
-from repos.git.keys import Key
 from repos.git.push import check, push
 from repos.git.reading import Reader, checked_oid
 from repos.git.refspecs import checked_ref
 from repos.git.remote import Remote
 from repos.git.runner import Git
-from repos.git.signing import signed
+from repos.git.signing import SigningKey, signed
 from repos.git.types import RefResult, RefUpdate, Write
 
 if TYPE_CHECKING:
@@ -99,14 +98,14 @@ class View(Reader):
         author_email: str,
         at: dt.datetime,
         committer: tuple[str, str] | None = None,
-        key: Key | None = None,
+        key: SigningKey | None = None,
     ) -> str:
         """A commit on `base` (None: the first of a history) that writes and deletes these paths.
 
         Contents are named by oid and may be in any of the stores. Deletions come first, so a folder can
         become a file. The same input gives the same oid. `at` needs a time zone. `committer` is a name and
-        an address, the author's where they are not given. `key` signs it; an ecdsa key gives another oid each
-        time. Raises a `Failure`.
+        an address, the author's where they are not given. `key` signs it; one of OpenPGP or ecdsa gives
+        another oid each time. Raises a `Failure`.
         """
         listed = list(writes)
         with self.opened() as git_dir:

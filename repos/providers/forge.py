@@ -254,6 +254,10 @@ class Forge(Provider):
         """Merge it once the checks passed. Capability AUTO_MERGE."""
         self._not_offered(Capability.AUTO_MERGE)
 
+    def cancel_auto_merge(self, external_id: str, number: int) -> bool:
+        """Merge it by hand only; whether it would have merged itself. Capability AUTO_MERGE."""
+        self._not_offered(Capability.AUTO_MERGE)
+
     def commit_files(self, external_id: str, new: NewCommit) -> str:
         """Make a commit, signed by the provider; its oid. Conflict when somebody moved the branch meanwhile.
 

@@ -9,6 +9,7 @@ from syncs.copy.models import CopyRule
 from syncs.copy.rules.listening import tag_fits
 from syncs.copy.runs import announcing
 from syncs.copy.runs.run import run_copy
+from syncs.copy.saved import leaving
 from syncs.engine.context import RunContext
 from syncs.engine.kinds import JobKind, Outcome
 from syncs.models import Job, Run, Trigger
@@ -28,6 +29,10 @@ class Copy(JobKind):
         """Of the source: without it there is nothing to copy."""
         rows = CopyRule.objects.filter(job=job)
         return rows.values_list("source__connection_id", flat=True).first()
+
+    def last_run(self, job: Job) -> Run | None:
+        """It closes the pull requests of the rule."""
+        return leaving.last_run(job)
 
     def takes_tag(self, trigger: Trigger, name: str) -> bool:
         """By the glob that follows `refs/tags/`."""

@@ -11,12 +11,11 @@ from typing import Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.request import UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from opssight.core.words import size
 from repos import receiving
+from repos.hook_view import body_of, headers_of, problem
 from repos.models import Delivery, Webhook
 from repos.providers.errors import Unreadable
 from repos.providers.registry import scheme_named
@@ -32,13 +31,6 @@ _NOT_HERE: Final = (
     "This address answers only where OPSSIGHT_COPIER_WEBHOOK names a webhook of GitHub. "
     "Set it, or send deliveries to the webhook's own address."
 )
-_TITLES: Final = {
-    400: "The delivery cannot be read",
-    401: "Not authentic",
-    404: "Nothing is received here",
-    413: "Too large",
-    429: "Too many deliveries",
-}
 
 
 @csrf_exempt
@@ -47,22 +39,16 @@ def deliver(request: HttpRequest) -> HttpResponse:
     """202 for a merged pull request that a job waits for, 204 for whatever else is understood."""
     found = hook()
     if found is None:
-        return _problem(404, _NOT_HERE)
-    headers = {name.lower(): value for name, value in request.headers.items()}
+        return problem(404, _NOT_HERE)
+    headers = headers_of(request)
     if not headers.get(EVENT):
-        return _problem(400, "The header X-GitHub-Event is missing, so nobody knows what this is about.")
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length) > MAX_BYTES:
-        return _too_large()
-    try:
-        body = request.read(MAX_BYTES + 1)
-    except UnreadablePostError:
-        return _problem(400, "The delivery broke off before its end. Send it again.")
-    if len(body) > MAX_BYTES:
-        return _too_large()
+        return problem(400, "The header X-GitHub-Event is missing, so nobody knows what this is about.")
+    body = body_of(request, MAX_BYTES)
+    if isinstance(body, HttpResponse):
+        return body
     received = receiving.receive(found, headers, body, request.META.get("REMOTE_ADDR", ""))
     if received.status >= 400:
-        return _problem(received.status, received.sentence, received.retry_after)
+        return problem(received.status, received.sentence, received.retry_after)
     return _answer(headers, body, received)
 
 
@@ -80,7 +66,7 @@ def _answer(headers: Headers, body: bytes, received: Received) -> HttpResponse:
     if parsed is None or not _is_merge(parsed):
         return HttpResponse(status=204)
     if not parsed.repository_name:
-        return _problem(400, "The delivery does not name the repository of its pull request.")
+        return problem(400, "The delivery does not name the repository of its pull request.")
     if not _is_waited_for(received):
         return HttpResponse(status=204)
     return JsonResponse({"status": "accepted"}, status=202)
@@ -107,15 +93,3 @@ def _is_waited_for(received: Received) -> bool:
         return RunCause.objects.filter(delivery__in=same).exists()
     failed = received.verdict == Delivery.Verdict.ERROR
     return failed or RunCause.objects.filter(delivery=delivery).exists()
-
-
-def _too_large() -> HttpResponse:
-    return _problem(413, f"A delivery may have {size(MAX_BYTES)} here.")
-
-
-def _problem(status: int, detail: str, retry_after: int = 0) -> HttpResponse:
-    body = {"type": "about:blank", "title": _TITLES[status], "status": status, "detail": detail}
-    response = JsonResponse(body, status=status, content_type="application/problem+json")
-    if retry_after:
-        response["Retry-After"] = str(retry_after)
-    return response

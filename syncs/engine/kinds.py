@@ -46,6 +46,13 @@ class JobKind(ABC):
         """The connection that a run of this job needs before all others."""
         return None
 
+    def last_run(self, job: Job) -> Run | None:
+        """Ask for a run that tidies up after a job that is about to be deleted; it outlives the job.
+
+        In the transaction of the deletion. None where there is nothing to do.
+        """
+        return None
+
     def takes_tag(self, trigger: Trigger, name: str) -> bool:
         """Whether a trigger with a pattern of tags is for the tag of this name."""
         return trigger.ref == f"refs/tags/{name}"

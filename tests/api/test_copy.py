@@ -8,11 +8,15 @@ import pytest
 from pytest_django import Settings
 
 from opssight.accounts.models import Role, Team
+from opssight.core.ids import uuid7
+from repos import access
 from repos.models import Repository
-from syncs.models import Job, Run
+from syncs import jobs
+from syncs.models import Job, Run, RunState
 from tests.api.client import Api, make_api
 from tests.factories import make_connection, make_repository
 from tests.repos.git.work import Bare
+from tests.syncs.copy.story import execute
 
 pytestmark = pytest.mark.django_db
 RULE = {"type": "prefix", "pattern": "docs", "template": "handbook/${relative_path}"}
@@ -141,6 +145,43 @@ def test_the_plan_compares_with_the_saved_version(real: tuple[Api, Repository, R
     wider = {**config, "rules": [RULE, {"type": "copy", "pattern": "src/x.py", "template": "x.py"}]}
     [target] = planned(api, {"config": wider, "job": job["id"]})["targets"]
     assert target["delta"] == {"added": 1, "changed": 0, "removed": 0}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_plan_of_a_change_goes_by_what_the_rule_wrote(
+    real: tuple[Api, Repository, Repository], tmp_path: Path
+) -> None:
+    api, code, site = real
+    config = config_of(code.pk, site.pk, deletions={"policy": "delete"})
+    job = api.post("jobs/", {"kind": "copy", "config": config}).json()
+    execute()
+    jobs.start(Job.objects.get(pk=job["id"]), Run.Trigger.MANUAL, "test", input={"whole": True})
+    assert execute().state == RunState.SUCCEEDED
+    source, target = Bare(tmp_path / "git" / "code.git"), Bare(tmp_path / "git" / "site.git")
+    target.commit({b"handbook/a.md": b"edited"})
+    source.commit({b"docs/b.md": None, b"docs/c.md": b"c"})
+    for row in (code, site):
+        access.store_of(row).fetch(access.remote_of(row), ["+refs/heads/*:refs/heads/*"])
+    wider = {**config, "rules": [RULE, {"type": "copy", "pattern": "src/x.py", "template": "x.py"}]}
+    asked = {"config": wider, "job": job["id"]}
+    for body in (asked, {**asked, "at": "main"}):
+        [found] = planned(api, {**body, "whole": True})["targets"]
+        assert changes(found) == ["handbook/a.md", "handbook/c.md", "x.py", "-handbook/b.md"], body
+        assert found["delta"] == {"added": 1, "changed": 0, "removed": 0}
+        assert planned(api, body)["targets"] == [found], "all of it is what counts of a configuration"
+        [since] = planned(api, {**body, "whole": False})["targets"]
+        assert changes(since) == ["handbook/c.md", "-handbook/b.md"]
+    [alone] = planned(api, {"config": wider})["targets"]
+    assert (changes(alone), alone["delta"]) == (["handbook/c.md", "x.py"], None)
+    assert "was written by the rule “handbook”" in alone["refused"][0]["sentence"]
+    assert changes(planned(api, {"job": job["id"]})["targets"][0]) == changes(since)
+    stranger = api.post("copy/plan/", {"config": wider, "at": "main", "job": str(uuid7())})
+    assert stranger.status_code == 400
+
+
+def changes(target: dict[str, Any]) -> list[str]:
+    """The paths that are written, and `-` those that are deleted."""
+    return ["-" * (one["action"] == "delete") + one["path"] for one in target["files"]]
 
 
 def test_a_copier_s_file_is_checked() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.chaos import checkpoints
-from tests.chaos.world import wait_for_run
+from tests.chaos.world import at_github, wait_for_run
 from tests.forges.github import GitHubStandIn
 from tests.instance import Instance
 from tests.repos.git.work import Bare
@@ -18,36 +18,21 @@ pytestmark = [pytest.mark.chaos, pytest.mark.http_git]
 
 TOKEN = "canary-5f1c0de0a7b94b2d8c"
 _MAKE = """
-import django, json
-django.setup()
 from dataclasses import replace
-from opssight.accounts.local import local_principal, local_team
-from opssight.accounts.models import AllowedHost
-from repos.connections import create_connection
-from repos.inventory import import_repositories
-from syncs.copy.rules.config import CopyConfig, Target
 from syncs.copy.models import CopyRule
-from syncs.copy.rules.options import Deletions, Options, PullRequest
-from syncs.copy.rules.rule import Rule
-from syncs.copy.saved.service import create_rule
-from syncs.models import Job
-team = local_team()
-who = local_principal(team)
-AllowedHost.objects.create(pattern="127.0.0.1", cidr="127.0.0.0/8", ports="{port}")
-connection = create_connection(who, team, "github", "forge", {{"url": "{url}"}}, {{"token": "{token}"}})
-found = {{r.full_name: str(r.pk) for r in import_repositories(who, connection)}}
+from syncs.copy.rules.options import Deletions
 pulls = Options(strategy="pull_request")
 auto = replace(pulls, pull_request=PullRequest(auto_merge=True))
 recorded = Options(deletions=Deletions("record", "gone.json", found["acme/notes"], "main"))
-made = {{}}
-rules = {{"docs": pulls, "auto": auto, "shadow": Options(), "recorded": recorded}}
-for name, options in {{**rules, "signed": Options(sign="api")}}.items():
+made = {}
+rules = {"docs": pulls, "auto": auto, "shadow": Options(), "recorded": recorded}
+for name, options in {**rules, "signed": Options(sign="api")}.items():
     job, run = create_rule(who, team, CopyConfig(
         name=name, source_repository=found["acme/docs"], source_branch="main",
-        rules=(Rule("glob", f"{{name}}/**", f"{{name}}/${{{{relative_path}}}}"),),
+        rules=(Rule("glob", f"{name}/**", f"{name}/${{relative_path}}"),),
         targets=(Target(found["acme/site"], "main"),), options=options,
     ))
-    made[name] = {{"job": str(job.pk), "run": str(run.pk)}}
+    made[name] = {"job": str(job.pk), "run": str(run.pk)}
 CopyRule.objects.filter(job=made["shadow"]["job"]).update(shadow=True)
 Job.objects.update(poll_seconds=None, next_poll_at=None)
 print(json.dumps(made))
@@ -60,6 +45,30 @@ from syncs.models import Run
 rows = Run.objects.filter(state="queued", coalesce_key="{job}/pulls")
 print(rows.values_list("pk", flat=True)[0])
 rows.update(run_after=Now())
+"""
+
+_MAKE_ONE = """
+import django
+django.setup()
+from opssight.accounts.local import local_principal, local_team
+from syncs.copy.rules.config import CopyConfig, Target
+from syncs.copy.rules.options import Options
+from syncs.copy.rules.rule import Rule
+from syncs.copy.saved.service import create_rule
+job, run = create_rule(local_principal(local_team()), local_team(), CopyConfig(
+    name="{name}", source_repository="acme/docs", source_branch="main",
+    rules=(Rule("glob", "{name}/**", "{name}/${{relative_path}}"),),
+    targets=(Target("acme/site", "main"),), options=Options(strategy="pull_request"),
+), start="now")
+print(job.pk, run.pk)
+"""
+_DELETE = """
+import django
+django.setup()
+from syncs.jobs import delete_job
+from syncs.models import Job, Run
+delete_job(Job.objects.get(pk="{job}"))
+print(Run.objects.get(job=None, input__has_key="left", state="queued").pk)
 """
 
 
@@ -76,7 +85,7 @@ class Rig:
         return self.forge.bare(repo)
 
     def prepare(self) -> None:
-        code = _MAKE.format(port=self.forge.port, url=self.forge.url, token=TOKEN)
+        code = at_github(self.forge, TOKEN) + _MAKE
         self.made = json.loads(self.instance.python(code))
         self.instance.start("worker")
         for made in self.made.values():
@@ -249,3 +258,18 @@ def test_a_deletion_is_recorded_once(rig: Rig, name: str) -> None:
     assert rig.was_killed()
     gone = json.loads(rig.text("gone.json", name="notes"))
     assert [one["filename"] for one in gone] == ["recorded/a.md"]
+
+
+@pytest.mark.parametrize("name", sorted(checkpoints.LEFT | {"pull-closed"}))
+def test_one_whose_rule_is_deleted_is_closed(rig: Rig, name: str) -> None:
+    rule = f"gone-{name}"
+    rig.change(rule)
+    job, run = rig.instance.python(_MAKE_ONE.format(name=rule)).split()
+    rig.ended(run)
+    [pull] = rig.pulls(rule)
+    rig.kill(name)
+    rig.ended(rig.instance.python(_DELETE.format(job=job)).strip())
+    assert rig.was_killed()
+    assert rig.pulls(rule) == []
+    assert len(rig.pulls(rule, "closed")) == 1
+    assert not rig.bare("site").oid(f"refs/heads/{pull['head']}")

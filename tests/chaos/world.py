@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.forges.github import GitHubStandIn
 from tests.instance import Instance
 
 _MAKE_RULE = """
@@ -30,6 +31,34 @@ job, run = create_rule(who, team, CopyConfig(
 ))
 json.dump({{"job": str(job.pk), "run": str(run.pk)}}, sys.stdout)
 """
+
+
+_AT_GITHUB = """
+import django, json
+django.setup()
+from opssight.accounts.local import local_principal, local_team
+from opssight.accounts.models import AllowedHost
+from repos.connections import create_connection
+from repos.inventory import import_repositories
+from syncs.copy.rules.config import CopyConfig, Target
+from syncs.copy.rules.options import Options, PullRequest
+from syncs.copy.rules.rule import Rule
+from syncs.copy.saved.service import create_rule
+from syncs.models import Job
+team = local_team()
+who = local_principal(team)
+AllowedHost.objects.create(pattern="127.0.0.1", cidr="127.0.0.0/8", ports="{port}")
+connection = create_connection(who, team, "github", "forge", {{"url": "{url}"}}, {{"token": "{token}"}})
+found = {{r.full_name: str(r.pk) for r in import_repositories(who, connection)}}
+"""
+
+
+def at_github(forge: GitHubStandIn, token: str) -> str:
+    """The beginning of a script of an installation: every repository of the stand-in is imported.
+
+    `found` has their ids by name; `team`, `who`, and what a rule is made of, are there as well.
+    """
+    return _AT_GITHUB.format(port=forge.port, url=forge.url, token=token)
 
 
 def git(folder: Path, *arguments: str, data: str | None = None) -> str:

@@ -6,6 +6,8 @@ import pytest
 
 from opssight.accounts.models import Team
 from opssight.accounts.scope import Principal
+from repos.providers.github.provider import GitHubProvider
+from syncs.copy.transfer import planning
 from tests.cli.world import MOVE_DOCS, TARGET, World, one, tree, workflow, workflows
 from tests.repos.forges import connected
 
@@ -82,3 +84,22 @@ def test_a_repository_of_the_inventory_gets_a_pull_request(world: World, team: T
         more = one(world.sync(PULLS, urls={TARGET: target}))
         assert (more["status"], more["pull_request"]) == ("done", row["pull_request"])
         assert list(at.repo().pulls) == [number]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.http_git
+@pytest.mark.parametrize("sign", ["none", "api"])
+def test_a_file_that_the_forge_does_not_take_is_left_out_before_anything_is_written(
+    world: World, team: Team, sign: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "GITHUB_BYTES", 20)
+    monkeypatch.setattr(GitHubProvider, "commit_bytes", 10)
+    most = {"none": 20, "api": 10}[sign]
+    world.code.commit({b"docs/large": b"x" * (most + 1), b"docs/small": b"x" * most})
+    principal = Principal.of_user(team.memberships.get().user)
+    with connected("github", world.root, team, principal) as at:
+        urls = {TARGET: f"{at.connection.name}:acme/site"}
+        answer = world.apply(workflows(workflow(MOVE_DOCS, sign=sign)), "--dry-run", urls=urls)
+        row = one(answer)
+        assert (row["status"], row["writes"]) == ("planned", 1), row
+        assert f"the target takes files of at most {most}." in row["error"]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.e2e.browsing import CHROMIUM, FLAGS, SECONDS
+from tests.e2e.worlds import Shown, World, until
+from tests.instance import Instance
+
+_LEFT = "SELECT (SELECT COUNT(*) FROM repos_providerinstance), (SELECT COUNT(*) FROM accounts_allowedhost)"
+_ROW = re.compile(r"^(GitHub|GitLab|Bitbucket|Gitea) +(http://\S+) +(\S+) +(\S+)$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +41,15 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with Instance(tmp_path_factory.mktemp("forges") / "installation") as instance:
+        login = instance.prepare()
+        up = instance.start("up", "--forges", "--no-demo")
+        forges = {label: Shown(*rest) for label, *rest in until(lambda: _ROW.findall(up.log()))}
+        assert list(forges) == ["GitHub", "GitLab", "Bitbucket", "Gitea"]
+        yield World(up.url, forges, login, instance)
+        assert up.stop() == 0
+        assert instance.rows(_LEFT) == [(0, 0)], "it takes back what it made"

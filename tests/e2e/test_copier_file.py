@@ -1,4 +1,4 @@
-"""A copier's file in a real browser: taken in, followed over pushes, good ones and broken ones."""
+"""A copier's file in a real browser: imported, followed over pushes, good ones and broken ones."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ workflows:
 """
 
 
-def test_a_file_is_taken_in_and_followed(page: Page, instance: Instance, tmp_path: Path) -> None:
+def test_a_file_is_imported_and_followed(page: Page, instance: Instance, tmp_path: Path) -> None:
     world = World(tmp_path / "world")
     world.commit("source", {"docs/a.md": "a\n"})
     world.commit("target", {"copied/a.md": "old\n"})
@@ -45,7 +45,7 @@ def test_a_file_is_taken_in_and_followed(page: Page, instance: Instance, tmp_pat
     expect(made).to_contain_text("~1 changed", timeout=SECONDS)
     accessible(page)
     page.get_by_label("Name").fill("our copier")
-    page.get_by_role("button", name="Put it in force").click()
+    page.get_by_role("button", name="Import the file").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("our copier")
     expect(page.get_by_text("version 1 is in force")).to_be_visible()
     accessible(page)

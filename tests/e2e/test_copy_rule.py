@@ -44,6 +44,7 @@ def test_a_rule_is_written_seen_saved_and_run(page: Page, instance: Instance, tm
     expect(page.locator("#plan-line")).to_contain_text("2 of 4 files match", timeout=SECONDS)
     see_the_plan(page)
     accessible(page)
+    choose_what_starts_it(page)
 
     page.get_by_role("button", name="Save and copy now").click()
     page.wait_for_url("**/runs/*/")
@@ -74,6 +75,26 @@ def write_rule(page: Page) -> None:
     page.get_by_label("Take these files, rule 1").fill("docs/**")
     page.get_by_label("Put them here, rule 1").fill("copied/${relative_path}")
     page.get_by_label("But not, rule 1").fill("**/tests/**")
+
+
+def choose_what_starts_it(page: Page) -> None:
+    """Tags beside pushes; a glob that cannot be read is said at its field, and a phone has room for it."""
+    page.locator("#arrives > summary").click()
+    tags = page.get_by_label("Tags that fit")
+    expect(tags).to_be_hidden()
+    page.get_by_label("A tag").check()
+    tags.fill("[")
+    expect(page.locator("#tags-note")).to_contain_text("not closed", timeout=SECONDS)
+    expect(page.get_by_role("button", name="Save, from the next push or tag on")).to_be_visible()
+    accessible(page)
+    page.set_viewport_size({"width": 390, "height": 844})
+    accessible(page)
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    assert not page.evaluate(wide)
+    page.set_viewport_size({"width": 1440, "height": 1050})
+    tags.fill("v*")
+    expect(page.locator("#tags-note")).to_be_empty(timeout=SECONDS)
+    expect(page.locator("#arrives-line")).to_have_text("After a push or tag, as a commit on the branch")
 
 
 def see_the_plan(page: Page) -> None:

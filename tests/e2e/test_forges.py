@@ -5,53 +5,16 @@ a token that is pasted, Bitbucket with an API token. The stand-ins serve real gi
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.browsing import NEEDS_BROWSER, SECONDS, accessible, sign_in
-from tests.instance import Instance
-from tests.repos.git.work import git
+from tests.e2e.worlds import World, push, until
 
 pytestmark = [*NEEDS_BROWSER, pytest.mark.http_git]
-_LEFT = "SELECT (SELECT COUNT(*) FROM repos_providerinstance), (SELECT COUNT(*) FROM accounts_allowedhost)"
-_ROW = re.compile(r"^(GitHub|GitLab|Bitbucket|Gitea) +(http://\S+) +(\S+) +(\S+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A line of the table that `up --forges` prints."""
-
-    url: str
-    token: str
-    email: str
-
-
-@dataclass(frozen=True)
-class World:
-    """The installation with its stand-ins; `login` is (e-mail, password) of its administrator."""
-
-    url: str
-    forges: dict[str, Shown]
-    login: tuple[str, str]
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with Instance(tmp_path_factory.mktemp("forges") / "installation") as instance:
-        login = instance.prepare()
-        up = instance.start("up", "--forges", "--no-demo")
-        forges = {label: Shown(*rest) for label, *rest in until(lambda: _ROW.findall(up.log()))}
-        assert list(forges) == ["GitHub", "GitLab", "Bitbucket", "Gitea"]
-        yield World(up.url, forges, login)
-        assert up.stop() == 0
-        assert instance.rows(_LEFT) == [(0, 0)], "it takes back what it made"
 
 
 @pytest.fixture(autouse=True)
@@ -151,18 +114,6 @@ def connect_and_pick(page: Page, names: list[str]) -> None:
     expect(page.get_by_text(f"{len(names)} repositories imported")).to_be_visible()
 
 
-def push(folder: Path, address: str, user: str, token: str) -> str:
-    """A commit on main, pushed with real git as a colleague does; its id."""
-    with_login = address.replace("://", f"://{user}:{token}@")
-    clone = folder / "clone"
-    git("clone", "-q", with_login, str(clone), cwd=folder)
-    (clone / "news.md").write_text("# News\n")
-    git("add", ".", cwd=clone)
-    git("commit", "-q", "-m", "Tell the news", cwd=clone)
-    git("push", "-q", "origin", "HEAD:main", cwd=clone)
-    return git("rev-parse", "HEAD", cwd=clone)
-
-
 def heard(page: Page, connection: str, name: str, oid: str) -> None:
     """The repository's page shows the new head."""
     page.goto(connection)
@@ -175,12 +126,3 @@ def heard(page: Page, connection: str, name: str, oid: str) -> None:
 
     until(shows)
     accessible(page)
-
-
-def until(ask: Callable[[], Any]) -> Any:
-    """What is answered once it is true."""
-    ends = time.monotonic() + SECONDS / 1_000
-    while not (answer := ask()):
-        assert time.monotonic() < ends, f"still {answer!r}"
-        time.sleep(0.2)
-    return answer

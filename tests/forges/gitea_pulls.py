@@ -16,11 +16,15 @@ _MADE = "2026-11-20T09:00:00Z"
 
 
 class Pulls(Base):
-    """`checking`: how many attempts to merge find that it is still being looked at."""
+    """`checking`: how many attempts to merge find that it is still being looked at.
+
+    `refuse_cancelling`: somebody else had it merged later, so we may not take that back.
+    """
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.checking = 1
+        self.refuse_cancelling = False
 
     def pull_of(self, owner: str, name: str, number: str) -> tuple[Repo | None, dict[str, Any] | None]:
         repo = self.found(owner, name)
@@ -173,6 +177,16 @@ class Pulls(Base):
         if not self._merge(repo, pull, asked.json):
             return Reply(409, {"Style": "merge", "StdErr": "", "StdOut": "CONFLICT (content)"})
         return Reply(200, raw=b"")
+
+    @route("DELETE", rf"{PULL}/merge")
+    def cancel_merge(self, asked: Asked, owner: str, name: str, number: str) -> Reply:
+        _, pull = self.pull_of(owner, name, number)
+        if pull is None or not pull["scheduled"]:
+            return not_found()
+        if self.refuse_cancelling:
+            return error(403, "user has no permission to cancel the scheduled auto merge")
+        pull["scheduled"] = False
+        return Reply(204)
 
     def _refuse_merge(self, repo: Repo, pull: dict[str, Any], wanted: dict[str, Any]) -> Reply | None:
         if pull["merged"]:

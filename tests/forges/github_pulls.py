@@ -145,7 +145,7 @@ class PullsStandIn(ChecksStandIn):
 
     @route("POST", r"/api/graphql")
     def graphql(self, asked: Asked) -> Reply:
-        """Three mutations. Errors come with status 200."""
+        """Four mutations. Errors come with status 200."""
         found = re.search(r"(\w+)\s*\(\s*input:", asked.json.get("query", ""))
         given = asked.json.get("variables", {})
         pulls = [(repo, pull) for repo in self.repositories.values() for pull in repo.pulls.values()]
@@ -159,6 +159,12 @@ class PullsStandIn(ChecksStandIn):
             if refused:
                 problem = {"type": "UNPROCESSABLE", "path": [name], "message": refused}
                 return Reply(200, {"data": {name: None}, "errors": [problem]})
+        elif name == "disablePullRequestAutoMerge":
+            if pull["auto_merge"] is None:
+                said = "Can't disable auto-merge for this pull request"
+                problem = {"type": "UNPROCESSABLE", "path": [name], "message": said}
+                return Reply(200, {"data": {name: None}, "errors": [problem]})
+            pull["auto_merge"] = None
         else:
             pull["draft"] = {"markPullRequestReadyForReview": False, "convertPullRequestToDraft": True}[name]
             self._tell(repo, pull, "converted_to_draft" if pull["draft"] else "ready_for_review")

@@ -194,6 +194,18 @@ class Work(Base):
             self._merge(repo, request)
         return Reply(200, self.request_json(repo, request, single=True))
 
+    @route("POST", _REQUEST + "/cancel_merge_when_pipeline_succeeds")
+    def cancel_merge(self, asked: Asked, name: str, number: str) -> Reply:
+        repo, request = self._request(name, number)
+        if repo is None or request is None:
+            return Reply(404, {"message": "404 Not found"})
+        if request["state"] != "opened":
+            return Reply(405, {"message": "405 Method Not Allowed"})
+        if not request.get("merge_when_pipeline_succeeds"):
+            return Reply(406, {"message": "406 Not Acceptable"})
+        request["merge_when_pipeline_succeeds"] = False
+        return Reply(201, self.request_json(repo, request, single=True))
+
     def _tree(self, repo: Repo, request: dict[str, Any]) -> str:
         """The files of both branches together, or "" for a conflict."""
         branches = [f"refs/heads/{request[key]}" for key in ("target_branch", "source_branch")]

@@ -27,7 +27,7 @@ from opssight.core.errors import Failure
 from opssight.core.words import count, join_words, seconds
 from opssight.health import Check, checks
 from repos import access
-from repos.git.keys import public_line
+from repos.git.signing import public_words
 from syncs.copy import receiver
 from syncs.copy.transfer import signing
 from syncs.models import Run, RunState
@@ -131,9 +131,14 @@ def check_roots() -> Iterator[Check]:
 
 def check_signing() -> Iterator[Check]:
     """The public part of the key that commits are signed with, as people register it at a forge."""
-    if key := signing.installation_key():
-        line = public_line(key, "opssight")
-        yield Check("signing_key", True, f"Commits are signed where a rule says so. Register it: {line}")
+    try:
+        key = signing.installation_key()
+    except Failure as failure:
+        yield Check("signing_key", False, failure.sentence)
+        return
+    if key:
+        words = public_words(key)
+        yield Check("signing_key", True, f"Commits are signed where a rule says so. Register it: {words}")
 
 
 def check_stored_keys() -> Check:

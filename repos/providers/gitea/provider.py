@@ -243,6 +243,9 @@ class GiteaProvider(Forge):
     def auto_merge(self, external_id: str, number: int, method: MergeMethod) -> None:
         pulls.auto_merge(self._api, self._path(external_id), number, method)
 
+    def cancel_auto_merge(self, external_id: str, number: int) -> bool:
+        return pulls.cancel_auto_merge(self._api, self._path(external_id), number)
+
     # --- checks, runs and webhooks ----------------------------------------------------------------
 
     def set_check(self, external_id: str, oid: str, check: Check) -> None:

@@ -123,6 +123,15 @@ def auto_merge(api: Api, path: str, number: int, method: MergeMethod) -> None:
             raise _cannot_merge(get(api, path, number), refused) from None
 
 
+def cancel_auto_merge(api: Api, path: str, number: int) -> bool:
+    try:
+        api.send("DELETE", f"{path}/pulls/{number}/merge")
+    except NotFound:  # nothing is scheduled, or there is no such pull request
+        get(api, path, number)
+        return False
+    return True
+
+
 def titled(title: str, *, draft: bool) -> str:
     plain = reading.without_draft(title)
     return f"WIP: {plain}" if draft else plain

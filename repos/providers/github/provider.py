@@ -243,6 +243,9 @@ class GitHubProvider(Forge):
     def auto_merge(self, external_id: str, number: int, method: MergeMethod) -> None:
         self._pulls.auto_merge(_id(external_id), number, method)
 
+    def cancel_auto_merge(self, external_id: str, number: int) -> bool:
+        return self._pulls.cancel_auto_merge(_id(external_id), number)
+
     def commit_files(self, external_id: str, new: NewCommit) -> str:
         return commits.commit_files(self._api, self._server.graphql, _path(external_id), new)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from opssight.core.errors import Conflict, InvalidInput, PermanentFailure
 from repos.providers.forge import MergeMethod, NewPull, Pull, PullChange
-from repos.providers.github.graphql import AUTO_MERGE, DRAFT, READY, mutate
+from repos.providers.github.graphql import AUTO_MERGE, DRAFT, NO_AUTO_MERGE, READY, mutate
 from repos.providers.github.reading import is_between, login_of, object_of, pull_of
 from repos.providers.http import Api, Params
 from repos.providers.types import PullState
@@ -140,6 +140,13 @@ class Pulls:
                 if said in words:
                     raise PermanentFailure(sentence) from None
             raise
+
+    def cancel_auto_merge(self, repository_id: str, number: int) -> bool:
+        item = object_of(self.api.get(_path(repository_id, number)), "a pull request")
+        if not item.get("auto_merge"):
+            return False
+        self._mutate(NO_AUTO_MERGE, item)
+        return True
 
     def _mutate(self, query: str, pull: Mapping[str, Any], **variables: str) -> None:
         mutate(self.api, self.graphql, query, {"id": text_of(pull.get("node_id"), 200), **variables})

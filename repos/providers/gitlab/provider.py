@@ -268,6 +268,9 @@ class GitLabProvider(Forge):
     def auto_merge(self, external_id: str, number: int, method: MergeMethod) -> None:
         pulls.auto_merge(self._api, external_id, number, method)
 
+    def cancel_auto_merge(self, external_id: str, number: int) -> bool:
+        return pulls.cancel_auto_merge(self._api, external_id, number)
+
     def commit_files(self, external_id: str, new: NewCommit) -> str:
         return commits.commit_files(self._api, external_id, new)
 

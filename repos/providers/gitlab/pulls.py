@@ -110,6 +110,14 @@ def auto_merge(api: Api, external_id: str, number: int, method: MergeMethod) -> 
     _merge(api, external_id, number, body)
 
 
+def cancel_auto_merge(api: Api, external_id: str, number: int) -> bool:
+    path = _path(external_id, number)
+    if object_of(api.get(path), _REQUEST).get("merge_when_pipeline_succeeds") is not True:
+        return False
+    api.send("POST", f"{path}/cancel_merge_when_pipeline_succeeds")
+    return True
+
+
 def _create(api: Api, external_id: str, new: NewPull, body: Mapping[str, Any]) -> Pull:
     try:
         return reading.pull(api.send("POST", f"{project_path(external_id)}/merge_requests", body))

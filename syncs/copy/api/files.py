@@ -1,4 +1,4 @@
-"""Copiers' files in the API: taking one in, its versions, reading it again."""
+"""Copiers' files in the API: importing one, its versions, reading it again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from repos.beside import Answer
 from syncs.copy.api.rules import VersionIn
 from syncs.copy.files import following as config_files
 from syncs.copy.files.asked import asked_repository, asked_texts, repository_of
-from syncs.copy.files.following import Place
+from syncs.copy.files.following import Location
 from syncs.copy.files.given import Given
 from syncs.copy.models import ConfigFile, ConfigVersion
 
@@ -111,7 +111,7 @@ class FileViewSet(ResourceViewSet):
 
     @extend_schema(request=ConfigFileIn, responses={201: ConfigFileOut})
     def create(self, request: Request) -> Response:
-        """Take a file in, out of a repository or as texts; its rules are made at once."""
+        """Import a file, from a repository or as texts; its rules are made at once."""
         given = self.read(ConfigFileIn)
         team = self.team_for(Role.OPERATOR, given.get("team"))
         source = None
@@ -123,10 +123,10 @@ class FileViewSet(ResourceViewSet):
             if not path:
                 raise InvalidInput("Name the path of the file.", [("path", "Name the path of the file.")])
             answer = asked_repository(self.principal, team, row, branch, path, wait=WAIT)
-            place = Place(row, branch, path)
+            place = Location(row, branch, path)
         else:
             answer = self._asked_texts(team, given.get("texts") or {}, source)
-            place = Place(source=source or ("", ""))
+            place = Location(source=source or ("", ""))
         mode = ConfigFile.Mode(given["mode"])
         file = config_files.create(self.principal, team, given["name"], _ready(answer), place, mode)
         return self.shown(self.get_queryset().get(pk=file.pk), 201)

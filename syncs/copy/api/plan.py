@@ -15,10 +15,9 @@ from opssight.api.fields import ObjectField
 from opssight.api.views import Door
 from syncs import selectors
 from syncs.copy.formats import load
-from syncs.copy.plan.plan import Plan, delta
-from syncs.copy.preview.ahead import TargetAhead, ahead, ahead_of
+from syncs.copy.plan.planned import Plan
 from syncs.copy.preview.preview import TargetPreview, preview
-from syncs.copy.rules.config import CopyConfig, parse_config
+from syncs.copy.rules.config import parse_config
 from syncs.copy.rules.file_config import read_version
 from syncs.copy.rules.paths import shown
 from syncs.copy.saved import service
@@ -30,7 +29,8 @@ MAX_FILES = 1_000  # of one target in an answer; `writes` counts all
 class PlanIn(serializers.Serializer[Any]):
     config = ObjectField(required=False, help_text="The configuration of a copy job.")
     job = serializers.UUIDField(
-        required=False, help_text="A saved job: to compare with, or without `config` to plan as it stands."
+        required=False,
+        help_text="A saved job, of which `config` would be the next version; without that, as it stands.",
     )
     at = serializers.CharField(
         required=False, max_length=300, help_text="A commit, tag or branch of the source instead of its tip."
@@ -42,7 +42,9 @@ class PlanIn(serializers.Serializer[Any]):
         help_text="A pull request of the source, as if it was merged now.",
     )
     whole = serializers.BooleanField(
-        default=False, help_text="Of a saved job: all files, not only what changed since the last copy."
+        required=False,
+        help_text="All files, or (false) only what changed since the last copy of `job`. Not given: all of a "
+        "`config`, else what changed.",
     )
 
 
@@ -122,34 +124,29 @@ class PlanView(Door):
     @extend_schema(operation_id="copy_plan", request=PlanIn, responses=PlanOut, tags=["copy"])
     def post(self, request: Request) -> Response:
         given = self.read(PlanIn)
-        if "config" not in given or "at" in given or "pull" in given:
-            return Response(self._ahead(given))
-        config = service.resolve_rule(self.principal, parse_config(given["config"]))
-        live = self._live(given) if "job" in given else None
-        found = preview(self.principal, config, live)
+        job = self._job(given) if "job" in given or "config" not in given else None
+        saved = read_version(job.version.config) if job and job.version else None
+        config = saved
+        if "config" in given:
+            config = service.resolve_rule(self.principal, parse_config(given["config"]))
+        assert config is not None  # noqa: S101 - a job that is found has a version
+        found = preview(
+            self.principal,
+            config,
+            job,
+            live=saved if "config" in given else None,
+            at=given.get("at", ""),
+            pull=str(given.get("pull", "")),
+            whole=given.get("whole", "config" in given),
+        )
         return Response(
             {
                 "commit": found.oid,
-                "targets": [_target(target) for target in found.targets],
-                "fetching": found.fetching,
-                "sentence": found.sentence,
+                "targets": [_target(target) for target in found.targets if found.oid],
+                "fetching": found.moment.fetching,
+                "sentence": found.moment.sentence,
             }
         )
-
-    def _ahead(self, given: dict[str, Any]) -> dict[str, Any]:
-        """A saved job with its memory of what it wrote, or a configuration, at any commit."""
-        at, pull = given.get("at", ""), str(given.get("pull", ""))
-        if "config" in given:
-            config = service.resolve_rule(self.principal, parse_config(given["config"]))
-            found = ahead_of(self.principal, config, at, pull)
-        else:
-            found = ahead(self.principal, self._job(given), at, pull, whole=given["whole"])
-        return {
-            "commit": found.moment.oid,
-            "targets": [_target_ahead(one) for one in found.targets],
-            "fetching": found.moment.fetching,
-            "sentence": found.moment.sentence,
-        }
 
     def _job(self, given: dict[str, Any]) -> Job:
         id: uuid.UUID | None = given.get("job")
@@ -157,11 +154,6 @@ class PlanView(Door):
         if job is None or job.version is None:
             raise serializers.ValidationError({"job": "There is no such copy job among yours."})
         return job
-
-    def _live(self, given: dict[str, Any]) -> CopyConfig | None:
-        version = self._job(given).version
-        config = read_version(version.config) if version else None
-        return config if isinstance(config, CopyConfig) else None
 
 
 class ValidateView(Door):
@@ -199,18 +191,11 @@ def _target(target: TargetPreview) -> dict[str, Any]:
         "notices": [notice.sentence for notice in plan.notices[:MAX_FILES]] if plan else [],
         "refused": _refused(plan) if plan else [],
         "files": _files(plan) if plan else [],
-        "delta": asdict(delta(target.live, plan)) if plan and target.live else None,
+        "delta": asdict(target.delta) if plan and target.live else None,
         "digest": plan.digest if plan else "",
         "fetching": target.fetching,
         "sentence": target.sentence,
     }
-
-
-def _target_ahead(one: TargetAhead) -> dict[str, Any]:
-    shown_as = TargetPreview(
-        one.target.repository, one.target.branch, plan=one.plan, fetching=one.fetching, sentence=one.sentence
-    )
-    return _target(shown_as)
 
 
 def _files(plan: Plan) -> list[dict[str, str]]:

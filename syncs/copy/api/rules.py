@@ -167,7 +167,7 @@ class RuleViewSet(ResourceViewSet):
     def adopt(self, request: Request, pk: uuid.UUID) -> Response:
         """Copy everything, and count identical files that are at the targets already as the rule's own."""
         job: Job = self.get_object()
-        run = adopt(job, f"a request by {self.principal.label} to adopt what is there")
+        run = adopt(self.principal, job, f"a request by {self.principal.label} to adopt what is there")
         return Response(RunOut(run, context=self.get_serializer_context()).data, status=201)
 
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 from opssight.core.clock import now
 from opssight.core.errors import Failure, InvalidInput, NotFound
 from repos import access
 from repos.git.errors import ShallowSource
 from repos.git.remote import Remote
-from syncs.copy.plan.plan import Plan, PlannedRecord
+from syncs.copy.plan.planned import Plan
 from syncs.copy.pulls.branches import Known, branch_name
 from syncs.copy.pulls.pulls import ForgeEnd, Pulls
 from syncs.copy.rules.config import Flow, by_target
 from syncs.copy.transfer.api_commits import CommitApi
-from syncs.copy.transfer.planning import FilePlanner, Place, largest_file
-from syncs.copy.transfer.recording import entries, record_elsewhere, recording_message
+from syncs.copy.transfer.planning import FilePlanner, Place
+from syncs.copy.transfer.recording import lists_of, record_elsewhere
 from syncs.copy.transfer.transfer import (
     Author,
     Copier,
@@ -132,6 +131,13 @@ class _Places:
     def forge_end(self, name: str) -> ForgeEnd:
         return self._forges.get(name) or ForgeEnd(None, "", name)
 
+    def kind(self, name: str) -> str:
+        """Of the server, where that is known: only then are its limits."""
+        forge = self.forge_end(name).forge
+        if forge is not None:
+            return forge.kind
+        return "github" if self._remotes[name].host == "github.com" else ""
+
 
 def forges_of(pairs: Sequence[str]) -> dict[str, ForgeEnd]:
     """The forges of those `NAME=CONNECTION:owner/name` pairs that name a repository of the inventory."""
@@ -180,8 +186,8 @@ def _apply(
     place = Applied(flow.target_repo, flow.target_branch, flow.options.strategy)
     try:
         end = places.end(flow.target_repo, flow.target_branch)
-        limit = largest_file("github" if end.remote.host == "github.com" else "")
-        planner = FilePlanner(group, base or None, Place(flow.target_repo, flow.target_branch, limit))
+        at = Place.of(flow.target_repo, flow.target_branch, places.kind(flow.target_repo), group)
+        planner = FilePlanner(group, base or None, at)
         if dry_run:
             plan = planner.plan(source, open_target(end, steps))
             return _done(place, plan, "", status="planned")
@@ -194,25 +200,11 @@ def _apply(
             copied = copier.copy(source, planner, end, message)
             plan = copied.plan
             done = _done(place, plan, copied.commit, status="done" if copied.commit else "skipped")
-        _record(copier, source, plan, message, places)
+        for wanted in lists_of(plan, source, message):
+            record_elsewhere(copier, places.end(wanted.repository, wanted.branch), wanted, message)
     except Failure as failure:
         return _failed(place, failure.sentence)
     return done
-
-
-def _record(copier: Copier, source: Source, plan: Plan, message: Message, places: _Places) -> None:
-    """Write down deletions that are recorded elsewhere. Raises a `Failure`."""
-    for (repository, branch, file), records in groupby(
-        sorted((one for one in plan.records if one.repository), key=_place),
-        key=_place,
-    ):
-        lines = entries(records, message.flow, source.end.store, source.head)
-        end = places.end(repository, branch)
-        record_elsewhere(copier, end, file, lines, recording_message(message, len(lines)), message.sign)
-
-
-def _place(record: PlannedRecord) -> tuple[str, str, str]:
-    return record.repository, record.branch, record.file
 
 
 def _propose(

@@ -20,14 +20,14 @@ from syncs.copy.rules.paths import safe_target, transform
 from syncs.copy.rules.reading import Reader
 from syncs.copy.rules.rule import ExcludeSyntax, Rule, RuleType
 
-Answer = dict[str, object]
+Reply = dict[str, object]
 
 MAX_LINE: Final = 1_000_000  # characters
 
 _PATTERN_TYPES: Final = ("prefix", "glob", "regex")
 
 
-def answer(line: str) -> Answer:
+def answer(line: str) -> Reply:
     """The answer to one line; never raises for what stands in it."""
     try:
         question = _question(line)
@@ -56,7 +56,7 @@ def _question(line: str) -> Mapping[str, object]:
     return question
 
 
-def _pattern(question: Mapping[str, object]) -> Answer:
+def _pattern(question: Mapping[str, object]) -> Reply:
     """Whether one pattern of the legacy format takes a path, and its variables."""
     type_ = _text(question, "type")
     if type_ not in _PATTERN_TYPES:
@@ -70,13 +70,13 @@ def _pattern(question: Mapping[str, object]) -> Answer:
     return {"matched": True, "variables": variables}
 
 
-def _transform(question: Mapping[str, object]) -> Answer:
+def _transform(question: Mapping[str, object]) -> Reply:
     variables = {name: value.encode() for name, value in _values(question, "variables").items()}
     path = transform(_text(question, "template"), _text(question, "path").encode(), variables)
     return {"path": path.decode("utf-8", "replace")}
 
 
-def _workflow(question: Mapping[str, object]) -> Answer:
+def _workflow(question: Mapping[str, object]) -> Reply:
     """Where the transformations of one workflow put a path; an empty path when none takes it."""
     reader = Reader()
     items = reader.items(question.get("transformations"), ("transformations",), limit=1_000)
@@ -100,19 +100,19 @@ def _workflow(question: Mapping[str, object]) -> Answer:
     return {"matched": False, "path": ""}
 
 
-def _message(question: Mapping[str, object]) -> Answer:
+def _message(question: Mapping[str, object]) -> Reply:
     values = _values(question, "context")
     return {"text": render_message(_text(question, "template"), values)}
 
 
-def _config(question: Mapping[str, object]) -> Answer:
+def _config(question: Mapping[str, object]) -> Reply:
     config = question.get("config")
     loaded = load(config) if isinstance(config, str) else load_data(config)
     errors = [{"where": where, "message": message} for where, message in loaded.errors]
     return {"valid": not errors, "errors": errors}
 
 
-_OPERATIONS: Final[dict[str, Callable[[Mapping[str, object]], Answer]]] = {
+_OPERATIONS: Final[dict[str, Callable[[Mapping[str, object]], Reply]]] = {
     "pattern": _pattern,
     "transform": _transform,
     "workflow": _workflow,

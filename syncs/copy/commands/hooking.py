@@ -64,9 +64,11 @@ def _payload(options: dict[str, Any]) -> bytes:
 
 
 def _merged(options: dict[str, Any]) -> dict[str, Any]:
-    """A merged pull request, with what a receiver looks at."""
+    """A merged pull request, with what a receiver looks at.
+
+    Without addresses: a server of one's own would not be the github.com that they name.
+    """
     name = f"{options['owner']}/{options['repo_name']}"
-    url = f"https://github.com/{name}"
     number = options["pr"]
     return {
         "action": "closed",
@@ -76,7 +78,6 @@ def _merged(options: dict[str, Any]) -> dict[str, Any]:
             "state": "closed",
             "merged": True,
             "title": f"Pull request {number}",
-            "html_url": f"{url}/pull/{number}",
             "merge_commit_sha": options["commit"] or _NO_COMMIT,
             "base": {"ref": options["branch"], "repo": {"full_name": name}},
             "head": {"ref": "change", "sha": options["commit"] or _NO_COMMIT},
@@ -85,7 +86,6 @@ def _merged(options: dict[str, Any]) -> dict[str, Any]:
         "repository": {
             "name": options["repo_name"],
             "full_name": name,
-            "html_url": url,
             "owner": {"login": options["owner"]},
             "default_branch": options["branch"],
         },

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from opssight.core.errors import Failure, InvalidInput
+from opssight.core.yamlsafe import MAX_BYTES
 from repos.access import remote_typed
 from repos.git.remote import Remote
-from syncs.copy.commands.reads import MAX_CONFIG, FolderReads, read_file
+from syncs.copy.commands.reads import FolderReads, read_file
 from syncs.copy.formats import Loaded, Place, load
 from syncs.copy.rules.config import is_branch_name
 
@@ -46,8 +47,8 @@ def read(name: str) -> bytes:
     """The file's bytes, or standard input for `-`. InvalidInput when it cannot be read or is too large."""
     if name != "-":
         return read_file(Path(name), name)
-    data = sys.stdin.buffer.read(MAX_CONFIG + 1)
-    if len(data) > MAX_CONFIG:
+    data = sys.stdin.buffer.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
         raise InvalidInput("The file - is larger than 1 MB. A copier configuration is smaller.")
     return data
 

@@ -7,11 +7,15 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from django.db.models import Q
+
 from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.errors import NotFound
+from opssight.core.ids import as_uuid
 from repos.beside import Answer, ask
 from repos.models import Connection, Repository
+from repos.selectors import qualified, repository_named
 from syncs.copy.files.given import Given, first_of, from_repository, from_texts, names_in
 from syncs.copy.files.reads import StoreReads, in_team
 
@@ -48,19 +52,20 @@ def asked_texts(
 def missing(principal: Principal, team: Team, given: Given) -> list[str]:
     """The repositories that the file names and that the team does not have."""
     names = names_in(given)
-    rows = visible_to(Repository.objects.all(), in_team(principal, team))
-    there = set(rows.filter(full_name__in=names).values_list("full_name", flat=True))
+    parts = {part for name in names for part in (name, name.partition(":")[2], name.rpartition(":")[2])}
+    rows = visible_to(Repository.objects.select_related("connection"), in_team(principal, team))
+    found = rows.filter(Q(full_name__in=parts) | Q(pk__in=filter(None, map(as_uuid, names))))
+    there = {text for row in found for text in (row.full_name, qualified(row), str(row.pk))}
     return [name for name in names if name not in there]
 
 
 def repository_of(principal: Principal, team: Team, text: str) -> Repository:
     """The repository of the team with this name. NotFound when there is none, or are several."""
-    rows = visible_to(Repository.objects.select_related("connection"), in_team(principal, team))
-    found: list[Repository] = list(rows.filter(full_name=text).order_by("id")[:2])
-    if len(found) != 1:
-        several = "Several repositories of this team are called" if found else "This team has no repository"
-        raise NotFound(f"{several} {text[:100]!r}.")
-    return found[0]
+    rows = visible_to(Repository.objects.all(), in_team(principal, team))
+    found = repository_named(rows, text)
+    if found is None:
+        raise NotFound(f"This team has no repository {text[:100]!r}.")
+    return found
 
 
 def connections_of(principal: Principal, team: Team) -> list[Connection]:

@@ -1,4 +1,4 @@
-"""Copiers' files as rules: taking one in, keeping up with it, going back. A broken one changes nothing."""
+"""Copiers' files as rules: importing one, following it, going back. A broken one changes nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_NAME: Final = 60
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a file is kept. `source`: what a pasted file that names no source copies from."""
 
     repository: Repository | None = None
@@ -40,9 +40,9 @@ class Place:
 
 
 def create(
-    principal: Principal, team: Team, name: str, given: Given, place: Place, mode: ConfigFile.Mode
+    principal: Principal, team: Team, name: str, given: Given, place: Location, mode: ConfigFile.Mode
 ) -> ConfigFile:
-    """Take the file in: its rules are made at once. InvalidInput names everything that is in the way."""
+    """Import the file: its rules are made at once. InvalidInput names everything that is in the way."""
     principal.require(Role.OPERATOR, team.pk)
     _refuse(given)
     if not name or len(name) > MAX_NAME or not name.isprintable():

@@ -13,7 +13,7 @@ from typing import Final
 from opssight.core.errors import InvalidInput, NotFound
 from opssight.core.yamlsafe import load_document
 from repos.models import Repository
-from syncs.copy.files.reads import GivenReads, Noted, Source, StoreReads, Text, as_text
+from syncs.copy.files.reads import GivenReads, Noted, StoreReads, Text, as_text
 from syncs.copy.formats import Loaded, load
 from syncs.copy.formats.files import Place
 from syncs.copy.rules.config import MAX_NAME, CopyConfig, Flow, Target, parse_config
@@ -85,7 +85,7 @@ def from_rows(rows: Sequence[Sequence[str]], oid: str, source: tuple[str, str] |
 
 
 @dataclass
-class _Kept(Source):
+class _Kept:
     texts: Sequence[Text]
 
     def read(self, repository: str | None, branch: str | None, path: str) -> bytes:

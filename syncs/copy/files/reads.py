@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.errors import InvalidInput, NotFound
 from opssight.core.yamlsafe import MAX_BYTES
 from repos import access
+from repos.git.errors import TooLarge
+from repos.git.remote import Remote
 from repos.git.store import Store
 from repos.git.types import TreeEntry
 from repos.models import Repository
-from syncs.copy.rules.paths import as_bytes, shown
+from repos.selectors import repository_named
+from syncs.copy.formats import Reads
+from syncs.copy.rules.paths import as_bytes
 
 _FILES: Final = ("100644", "100755")
 
@@ -39,12 +43,6 @@ class Tip:
     repository: Repository
     branch: str
     oid: str
-
-
-class Source(Protocol):
-    """Where a repository's files are looked for; see `formats.files.Reads`."""
-
-    def read(self, repository: str | None, branch: str | None, path: str) -> bytes: ...
 
 
 def in_team(principal: Principal, team: Team) -> Principal:
@@ -74,14 +72,9 @@ class StoreReads:
 
     def read(self, repository: str | None, branch: str | None, path: str) -> bytes:
         tip = self.tip(repository, branch)
-        store = access.store_of(tip.repository)
-        entry = _entry(store, tip, as_bytes(path))
-        if entry.mode not in _FILES:
-            raise InvalidInput(f"{path} in {tip.repository.full_name} is a link or a folder; name a file.")
-        store.prefetch(access.remote_of(tip.repository), [entry.oid])
-        if store.size(entry.oid) > MAX_BYTES:
-            raise InvalidInput(f"{path} is larger than {MAX_BYTES // 1_000_000} MB.")
-        return store.blob(entry.oid, MAX_BYTES)
+        row = tip.repository
+        store, remote = access.store_of(row), access.remote_of(row)
+        return contents_at(store, remote, row.full_name, tip.branch, tip.oid, path)
 
     def tip(self, repository: str | None, branch: str | None) -> Tip:
         key = (repository, branch)
@@ -95,12 +88,10 @@ class StoreReads:
                 raise NotFound("The file it names was not given with it.")
             return self.own[0], branch or self.own[1]
         rows = visible_to(Repository.objects.select_related("connection"), self.principal, Role.VIEWER)
-        found = list(rows.filter(full_name=repository).order_by("id")[:2])
-        if not found:
+        found = repository_named(rows, repository)
+        if found is None:
             raise NotFound(f"There is no repository {repository!r} in this team. Import it first.")
-        if len(found) > 1:
-            raise NotFound(f"Several repositories of this team are called {repository!r}.")
-        return found[0], branch or found[0].default_branch or "main"
+        return found, branch or found.default_branch or "main"
 
 
 @dataclass
@@ -122,7 +113,7 @@ class GivenReads:
 class Noted:
     """Remembers each further file that was read."""
 
-    source: Source
+    source: Reads
     found: list[Text] = field(default_factory=list)
 
     def read(self, repository: str | None, branch: str | None, path: str) -> bytes:
@@ -138,6 +129,28 @@ def as_text(data: bytes, path: str) -> str:
         raise InvalidInput(f"{path} is not UTF-8 text.") from None
 
 
+def contents_at(store: Store, remote: Remote, name: str, branch: str, commit: str, path: str) -> bytes:
+    """A file of a commit that is here; of the contents, only its own are fetched, and never more than 1 MB.
+
+    `name` and `branch` are for the sentences. Raises NotFound when there is no such file, InvalidInput when
+    it is no plain file or too large, and another Failure when the repository cannot be read now.
+    """
+    entry = _entry(store, commit, as_bytes(path))
+    if entry is None:
+        raise NotFound(f"{name} has no file {path} on branch {branch}.")
+    if entry.mode not in _FILES:
+        raise InvalidInput(f"{path} in {name} is no plain file: it is a link or a folder.")
+    try:
+        store.prefetch(remote, [entry.oid], limit=MAX_BYTES)
+        fits = store.size(entry.oid) <= MAX_BYTES  # what was packed well may still be large
+    except TooLarge:
+        fits = False
+    if not fits:
+        size = f"{MAX_BYTES // 1_000_000} MB"
+        raise InvalidInput(f"{path} in {name} is larger than {size}. A copier configuration is smaller.")
+    return store.blob(entry.oid, MAX_BYTES)
+
+
 def _fetched(repository: Repository, branch: str) -> Tip:
     ref = f"refs/heads/{branch}"
     oid = access.look(repository).refs.get(ref.encode())
@@ -148,14 +161,17 @@ def _fetched(repository: Repository, branch: str) -> Tip:
     return Tip(repository, branch, oid)
 
 
-def _entry(store: Store, tip: Tip, path: bytes) -> TreeEntry:
-    folder = tip.oid
-    parts = path.split(b"/")
-    for number, part in enumerate(parts, 1):
-        entry = next((one for one in store.level(folder) if one.path == part), None)
-        if entry is None or (number < len(parts) and entry.type != "tree"):
-            break
-        if number == len(parts):
-            return entry
-        folder = entry.oid
-    raise NotFound(f"{tip.repository.full_name} has no file {shown(path)} on {tip.branch}.")
+def _entry(store: Store, commit: str, path: bytes) -> TreeEntry | None:
+    """What stands at a path, found folder by folder; None where there is nothing."""
+    here = commit
+    *folders, name = path.split(b"/")
+    for folder in folders:
+        found = _inside(store, here, folder)
+        if found is None or found.type != "tree":
+            return None
+        here = found.oid
+    return _inside(store, here, name)
+
+
+def _inside(store: Store, tree: str, name: bytes) -> TreeEntry | None:
+    return next((one for one in store.level(tree) if one.path == name), None)

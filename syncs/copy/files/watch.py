@@ -85,7 +85,7 @@ def _read_again(file: ConfigFile) -> None:
     """What is wrong with the file itself is noted at it; a server that does not answer is a Failure."""
     principal = config_files.limited(file)
     if principal is None or not principal.may(Role.OPERATOR, file.team_id):
-        sentence = "Whoever took this file in may not save rules in this team any more. Take it in again."
+        sentence = "Whoever imported this file may not save rules in this team any more. Import it again."
         config_files.note_broken(file, InvalidInput(sentence))
         return
     try:

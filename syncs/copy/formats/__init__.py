@@ -118,7 +118,7 @@ def _loaded(
 ) -> Loaded:
     reader = part.reader
     under = (grouping.key_of(format_),) if grouping.key_of(format_) else ()
-    for message in grouping.collisions(found):
+    for message in grouping.clashes(found):
         reader.error(under, message)
     for message in (*grouping.warnings(found), *grouping.constant_targets(found)):
         reader.warning(under, message)

@@ -91,7 +91,7 @@ def _settings(flow: Flow) -> PullRequest:
     return replace(flow.options.pull_request, title="", body="")
 
 
-def collisions(flows: Sequence[Flow]) -> list[str]:
+def clashes(flows: Sequence[Flow]) -> list[str]:
     """Two files that are copied to one path, as far as the rules alone show it."""
     found: list[str] = []
     for group in _by_branch(flows):

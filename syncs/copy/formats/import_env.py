@@ -21,7 +21,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _LEVELS: Final = {"debug": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error"}
 
-Variables = Mapping[str, str]
+Environment = Mapping[str, str]
 
 
 @dataclass
@@ -46,14 +46,14 @@ class Imported:
         }
 
     def text(self) -> str:
-        """For a person: lines of a shell, with comments."""
+        """For a person: lines of a shell. What is neither a setting nor a command is a comment."""
         lines = ["# Settings of OpsSight"]
         lines += [f"{name}={shlex.quote(value)}" for name, value in self.settings.items()]
         lines += ["", "# Commands, in this order", *self.commands]
         if self.defaults:
             told = yaml.safe_dump({"defaults": self.defaults}, sort_keys=False, allow_unicode=True)
             lines += ["", "# Into the configuration file, where a rule does not say otherwise"]
-            lines += told.rstrip().splitlines()
+            lines += [f"# {line}" for line in told.rstrip().splitlines()]
         lines += ["", "# About the other variables", *(f"# {name}: {text}" for name, text in self.notes)]
         lines += [f"# {name}: not a variable of the copier; left out." for name in self.unknown]
         return "\n".join(lines)
@@ -107,7 +107,7 @@ def _unquoted(text: str) -> str:
     return re.split(r"\s#", text, maxsplit=1)[0].strip()
 
 
-def imported(variables: Variables) -> Imported:
+def imported(variables: Environment) -> Imported:
     """What the copier's variables become."""
     found = Imported()
     _settings(variables, found)
@@ -123,7 +123,7 @@ def imported(variables: Variables) -> Imported:
     return found
 
 
-def _settings(variables: Variables, found: Imported) -> None:
+def _settings(variables: Environment, found: Imported) -> None:
     if variables.get("PORT"):
         found.settings["OPSSIGHT_PORT"] = variables["PORT"]
     level = _LEVELS.get(variables.get("LOG_LEVEL", "").lower())
@@ -136,7 +136,7 @@ def _settings(variables: Variables, found: Imported) -> None:
         found.settings["OPSSIGHT_MAX_ATTEMPTS"] = str(int(retries) + 1)
 
 
-def _connection(variables: Variables, found: Imported) -> None:
+def _connection(variables: Environment, found: Imported) -> None:
     if not any(variables.get(name) for name in ("GITHUB_APP_ID", "INSTALLATION_ID", "CONFIG_REPO_OWNER")):
         return
     found.commands.append("opssight connection add github --provider github --secret token=env:GITHUB_TOKEN")
@@ -150,7 +150,7 @@ def _connection(variables: Variables, found: Imported) -> None:
     )
 
 
-def _webhook(variables: Variables, found: Imported) -> None:
+def _webhook(variables: Environment, found: Imported) -> None:
     """The secret's own value never shows: it is read from the environment or a file."""
     if not any(variables.get(name) for name in ("WEBHOOK_SECRET", "WEBHOOK_SECRET_NAME", "WEBSERVER_PATH")):
         return
@@ -167,10 +167,10 @@ def _webhook(variables: Variables, found: Imported) -> None:
         )
 
 
-def _configuration(variables: Variables, found: Imported) -> None:
+def _configuration(variables: Environment, found: Imported) -> None:
     owner, name = variables.get("CONFIG_REPO_OWNER", ""), variables.get("CONFIG_REPO_NAME", "")
     file = variables.get("MAIN_CONFIG_FILE") or variables.get("CONFIG_FILE") or "copier-config.yaml"
-    quoted = shlex.quote(file)
+    quoted = shlex.quote(f"./{file}" if file.startswith("-") else file)
     found.commands.append(f"opssight copy validate {quoted}")
     if owner and name:
         branch = variables.get("CONFIG_REPO_BRANCH") or "main"
@@ -183,7 +183,7 @@ def _configuration(variables: Variables, found: Imported) -> None:
         )
 
 
-def _defaults(variables: Variables, found: Imported) -> None:
+def _defaults(variables: Environment, found: Imported) -> None:
     strategy: dict[str, object] = {}
     kind = variables.get("COPIER_COMMIT_STRATEGY", "").lower()
     if kind in ("direct", "pr"):
@@ -216,7 +216,7 @@ def _defaults(variables: Variables, found: Imported) -> None:
         )
 
 
-def _is_true(variables: Variables, name: str) -> bool:
+def _is_true(variables: Environment, name: str) -> bool:
     return variables.get(name, "").lower() in _TRUE
 
 

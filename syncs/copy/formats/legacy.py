@@ -58,7 +58,7 @@ def read(
         repository_name(reader, top, "source_repo", part.path, default=repo),
         branch(reader, top, "source_branch", part.path, default=default),
     )
-    return read_rules(part.at("copy_rules"), Rules(ends, defaults, read_batch(part)))
+    return read_copy_rules(part.at("copy_rules"), Rules(ends, defaults, read_batch(part)))
 
 
 def read_batch(part: Part) -> CommitStrategy | None:
@@ -74,7 +74,7 @@ def commit_strategy_of_batch(part: Part) -> CommitStrategy:
     return commit_strategy(Part(part.reader, known, part.path, part.place), default="direct")
 
 
-def read_rules(part: Part, rules: Rules) -> tuple[list[Flow], int]:
+def read_copy_rules(part: Part, rules: Rules) -> tuple[list[Flow], int]:
     """The flows of a list of copy rules, and how many rules there are."""
     needed = "Give at least one copy rule."
     items = part.reader.items(part.value, part.path, limit=MAX_RULES, needed=needed)

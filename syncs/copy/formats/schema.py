@@ -76,23 +76,30 @@ def _or_ref(of: Schema) -> Schema:
 
 
 def _strategy(kinds: Sequence[str], *, batch: bool = False) -> Schema:
-    names = _list(_text(MAX_NAME), MAX_NAMES)
     keys: Schema = {
         "type": _choice(kinds),
         "commit_message": _text(MAX_MESSAGE),
         "pr_title": _text(MAX_MESSAGE),
         "pr_body": _text(MAX_MESSAGE),
         "use_pr_template": _FLAG,
-        "auto_merge": _FLAG,
+        **_about_pull_request(),
+    }
+    return _keys(keys | ({"batch_size": {"type": "integer"}} if batch else {}))
+
+
+def _about_pull_request() -> Schema:
+    """The keys that are called the same in a commit strategy and in a rule of ours."""
+    names = _list(_text(MAX_NAME), MAX_NAMES)
+    return {
         "labels": names,
         "reviewers": names,
         "assignees": names,
         "draft": _FLAG,
+        "auto_merge": _FLAG,
         "merge_method": _choice(MERGE_METHODS),
         "update": _choice(UPDATES),
         "others_commits": _choice(OTHERS_COMMITS),
     }
-    return _keys(keys | ({"batch_size": {"type": "integer"}} if batch else {}))
 
 
 def _deprecation() -> Schema:
@@ -279,48 +286,37 @@ def _main() -> Schema:
 
 def _native() -> Schema:
     end = _keys({"repository": _text(MAX_REPOSITORY), "branch": _text()}, "repository")
-    rule = _keys(
-        {
-            "type": _choice(RULE_TYPES),
-            "pattern": _text(),
-            "template": _text(),
-            "exclude": _list(_text(), MAX_EXCLUDES),
-            "exclude_syntax": _choice(EXCLUDE_SYNTAXES),
-        },
-        "type",
-        "pattern",
-        "template",
-    )
-    names = _list(_text(MAX_NAME), MAX_NAMES)
-    pull = _keys(
-        {
-            "title": _text(MAX_TEXT),
-            "body": _text(MAX_TEXT),
-            "use_template": _FLAG,
-            "labels": names,
-            "reviewers": names,
-            "assignees": names,
-            "draft": _FLAG,
-            "auto_merge": _FLAG,
-            "merge_method": _choice(MERGE_METHODS),
-            "update": _choice(UPDATES),
-            "others_commits": _choice(OTHERS_COMMITS),
-        }
-    )
     keys: Schema = {
         "name": _text(MAX_NAME),
         "source": end,
-        "rules": _list(rule, MAX_RULES, least=1),
+        "rules": _list(_native_rule(), MAX_RULES, least=1),
         "targets": _list(end, MAX_TARGETS, least=1),
         "message": _text(MAX_MESSAGE),
         "match": _choice(MATCHES),
         "strategy": _choice(STRATEGIES),
-        "pull_request": pull,
+        "pull_request": _native_pull_request(),
         "events": _list(_choice(EVENTS), len(EVENTS), least=1),
         "tags": _text(),
         **_added(),
     }
     return _keys(keys, "name", "source", "rules", "targets")
+
+
+def _native_rule() -> Schema:
+    keys: Schema = {
+        "type": _choice(RULE_TYPES),
+        "pattern": _text(),
+        "template": _text(),
+        "exclude": _list(_text(), MAX_EXCLUDES),
+        "exclude_syntax": _choice(EXCLUDE_SYNTAXES),
+    }
+    return _keys(keys, "type", "pattern", "template")
+
+
+def _native_pull_request() -> Schema:
+    return _keys(
+        {"title": _text(MAX_TEXT), "body": _text(MAX_TEXT), "use_template": _FLAG, **_about_pull_request()}
+    )
 
 
 _SCHEMAS: Final = {

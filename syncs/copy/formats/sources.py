@@ -101,7 +101,7 @@ def _source(part: Part, defaults: Part, files: Files, found: Found) -> None:
     count = 0
     rules = legacy.Rules(ends, (defaults,), legacy.read_batch(part))
     if data.get("copy_rules") or not file:
-        flows, count = legacy.read_rules(part.at("copy_rules"), rules)
+        flows, count = legacy.read_copy_rules(part.at("copy_rules"), rules)
     if file and ends[0]:
         more, further = _distributed(part.at("config_file"), file, rules, files)
         flows, count = flows + more, count + further

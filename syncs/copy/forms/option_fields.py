@@ -53,7 +53,7 @@ class TransformDraft:
 
 @dataclass(frozen=True)
 class OptionsDraft:
-    """Everything under “How it arrives”, as text. Lists have a line for each entry."""
+    """Everything about how a copy arrives, as text. Lists have a line for each entry."""
 
     strategy: str = "direct"
     title: str = ""

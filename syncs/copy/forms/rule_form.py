@@ -19,8 +19,11 @@ from opssight.accounts.models import Team
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.errors import InvalidInput
 from repos.models import Repository
+from repos.selectors import qualified
+from syncs.copy.forms.listening_fields import ListeningDraft
 from syncs.copy.forms.option_fields import OptionsDraft, kept, option_field_id, plain_lines, without
 from syncs.copy.rules.config import CopyConfig, Target, parse_config, to_data
+from syncs.copy.rules.listening import LISTEN_KEYS
 from syncs.copy.rules.options import OPTION_KEYS, read_options
 from syncs.copy.rules.reading import Reader
 from syncs.copy.rules.rule import ExcludeSyntax, Rule, RuleType
@@ -91,7 +94,7 @@ _UNUSABLE = (Repository.State.IGNORED, Repository.State.GONE)
 
 
 def _choice(row: Repository, named_twice: bool) -> Choice:
-    label = f"{row.full_name} ({row.connection.name})" if named_twice else row.full_name
+    label = qualified(row) if named_twice else row.full_name
     return Choice(str(row.pk), label, row.full_name, row.default_branch, row.connection.provider)
 
 
@@ -134,6 +137,7 @@ class Draft:
     targets: tuple[TargetDraft, ...] = (TargetDraft(),)
     message: str = ""
     match: str = "first"
+    listening: ListeningDraft = field(default_factory=ListeningDraft)
     options: OptionsDraft = field(default_factory=OptionsDraft)
     kept: Mapping[str, Any] = field(default_factory=dict)
 
@@ -149,6 +153,7 @@ class Draft:
             targets=tuple(TargetDraft(text.strip(), branch.strip()) for text, branch in targets),
             message=plain_lines(post.get("message", "")),
             match=post.get("match", "first"),
+            listening=ListeningDraft.from_post(post),
             options=OptionsDraft.from_post(post),
             kept=_kept(post.get("kept", "")),
         )
@@ -166,6 +171,7 @@ class Draft:
             targets=tuple(TargetDraft(names.label(t.repository), t.branch) for t in config.targets),
             message=config.message,
             match=config.match,
+            listening=ListeningDraft.from_listening(config.listening),
             options=OptionsDraft.from_options(config.options, names),
             kept=_unshown(config) | kept(config.options, names),
         )
@@ -184,6 +190,7 @@ class Draft:
             "targets": [_place(names, target.repository, target.branch) for target in self.targets],
             "match": self.match,
             **self.options.to_data(names),
+            **self.listening.to_data(),
         }
         if self.message:
             data["message"] = self.message
@@ -197,7 +204,9 @@ class Draft:
         return replace(self, rules=(*kept, new))
 
 
-_SHOWN: Final = frozenset({"name", "source", "rules", "targets", "message", "match", *OPTION_KEYS})
+_SHOWN: Final = frozenset(
+    {"name", "source", "rules", "targets", "message", "match", *OPTION_KEYS, *LISTEN_KEYS}
+)
 MAX_KEPT: Final = 1_000_000  # characters
 
 
@@ -320,6 +329,7 @@ _MISSING: Final = {
     "source.repository": "Choose the repository that the files come from.",
     "rules": "Add a rule: which files should be taken?",
     "targets": "Add a target: where should the files go?",
+    "events": "Tick at least one.",
     "pattern": "Say which files to take.",
     "template": "Say where to put them.",
     "repository": "Choose a repository.",
@@ -348,7 +358,7 @@ def _is_empty(draft: Draft, where: str) -> bool:
         return not getattr(draft.options.transforms[row], name)
     if where.startswith("targets[") and row is not None and name == "repository":
         return not draft.targets[row].repository
-    values = {"name": draft.name, "source.repository": draft.source}
+    values = {"name": draft.name, "source.repository": draft.source, "events": draft.listening.events}
     return where in ("rules", "targets") or (where in values and not values[where])
 
 
@@ -370,6 +380,8 @@ def field_id(where: str) -> str:
     if row is not None and where.startswith("targets["):
         return f"target-{row}-{'branch' if name == 'branch' else 'repository'}"
     known = {"source.repository": "source", "source": "source", "source.branch": "branch"}
-    if where in known or where in ("name", "message", "match", "rules", "targets"):
+    if where in known or where in ("name", "message", "match", "rules", "targets", *LISTEN_KEYS):
         return known.get(where, where)
+    if where.startswith("events["):
+        return "events"
     return option_field_id(where)

@@ -12,7 +12,7 @@ from opssight.core.errors import InvalidInput
 from opssight.core.yamlsafe import Document, KeyPath, load_document
 from syncs.copy.forms.rule_form import Draft, Names, check, unknown_repositories
 from syncs.copy.rules.config import CopyConfig, parse_config
-from syncs.copy.rules.file_config import FileConfig, version_data
+from syncs.copy.rules.file_config import Config, FileConfig, version_data
 from syncs.copy.rules.options import Options
 
 
@@ -24,7 +24,7 @@ def to_yaml(config_data: Mapping[str, Any]) -> str:
     return text
 
 
-def config_to_yaml(config: CopyConfig | FileConfig, names: Names) -> str:
+def config_to_yaml(config: Config, names: Names) -> str:
     """A configuration as text, with the names of its repositories."""
     if isinstance(config, FileConfig):
         return to_yaml(version_data(_relabelled_file(config, names.label)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from syncs.copy.plan.plan import Manifest, Owned, Plan
+from syncs.copy.plan.planned import Manifest, Owned, Plan
 
 
 def kept(

@@ -15,47 +15,19 @@ from syncs.copy.plan.folders import Folders
 from syncs.copy.plan.planned import (
     Delta,
     Manifest,
-    Notice,
     Owned,
     Plan,
     PlannedDelete,
     PlannedRecord,
     PlannedWrite,
     Refusal,
-    Skip,
-    SourceFile,
     Tree,
 )
-from syncs.copy.plan.wanted import Wanted, canonical, refusal, wanted
+from syncs.copy.plan.wanted import Wanted, canonical, refusal
 from syncs.copy.rules.config import Flow
 from syncs.copy.rules.options import Deletions
 from syncs.copy.rules.paths import safe_target, shown
 from syncs.copy.rules.rule import Rule
-
-__all__ = [
-    "Delta",
-    "Gone",
-    "Manifest",
-    "Notice",
-    "Owned",
-    "Plan",
-    "PlannedDelete",
-    "PlannedRecord",
-    "PlannedWrite",
-    "Refusal",
-    "Skip",
-    "SourceFile",
-    "Tree",
-    "Wanted",
-    "delta",
-    "merged",
-    "plan_gone",
-    "plan_wanted",
-    "propose",
-    "refused",
-    "wanted",
-    "with_writes",
-]
 
 _SPECIAL: Final = frozenset("*?[]{}\\")  # characters that a glob reads in its own way
 

@@ -19,7 +19,7 @@ from repos.git.types import NO_OBJECT, Change
 from repos.models import Repository
 from repos.providers.forge import Forge
 from repos.providers.types import Capability
-from syncs.copy.plan.plan import SourceFile
+from syncs.copy.plan.planned import SourceFile
 from syncs.copy.transfer.making import Origin
 
 FRESH_SECONDS: Final = 30.0  # how long a pull request counts as it was told
@@ -32,7 +32,7 @@ _REF: Final = re.compile(rb"refs/(?!opssight/).+/.+")
 class Moment:
     """`oid` is empty while it is not known: it is being fetched, or `sentence` says why there is none.
 
-    `onto` is the commit of the source branch that a pull request would be merged into.
+    `onto` is the commit of the source branch that the pull request `pr_number` would be merged into.
     """
 
     oid: str = ""
@@ -41,21 +41,16 @@ class Moment:
     url: str = ""
     fetching: bool = False
     sentence: str = ""
-
-
-def newest(repository: Repository, branch: str) -> Moment:
-    """The tip of the branch."""
-    tip = warm.tip(repository, branch)
-    return Moment(tip.oid, "", "the newest commit", "", tip.fetching, tip.sentence)
+    pr_number: str = ""
 
 
 def moment(repository: Repository, branch: str, at: str = "", pull: str = "") -> Moment:
     """What `at` (a commit, a tag or a branch) or `pull` (a number) stands for; without them the newest."""
-    found = newest(repository, branch)
-    if not found.oid or not (at or pull):
-        return found
+    tip = warm.tip(repository, branch)
+    if not tip.oid or not (at or pull):
+        return Moment(tip.oid, "", "the newest commit", "", tip.fetching, tip.sentence)
     try:
-        return _pull(repository, found.oid, pull) if pull else _commit(repository, at)
+        return _pull(repository, tip.oid, pull) if pull else _commit(repository, at)
     except Conflict:
         return Moment(fetching=True)
     except Failure as failure:
@@ -95,7 +90,7 @@ def _fetched_pull(repository: Repository, number: int) -> Moment:
         )
     name, oid = wanted.decode("utf-8", "surrogateescape"), refs[wanted]
     store.fetch(access.remote_of(repository), [f"+{name}:{name}"], want=oid)
-    return Moment(oid, "", f"pull request {number}: {pull.title}"[:200], pull.url)
+    return Moment(oid, "", f"pull request {number}: {pull.title}"[:200], pull.url, pr_number=str(number))
 
 
 def origin_at(store: Store, moment: Moment) -> Origin:

@@ -1,248 +1,268 @@
-"""What a rule would do, before it is saved: both trees, the plan for each target, and the difference
-to the version that is live. Reads this machine's stores only; nothing here waits for the network.
+"""What a rule would do at each target, saved or not: of the newest commit, another one, or a pull request.
+
+The plan is the one that a run makes, with the same memory. Reads this machine's stores only; nothing here
+waits for the network.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property
+from typing import Final
 from uuid import UUID
 
 from opssight.accounts.scope import Principal, visible_to
-from opssight.core.errors import Conflict, Failure, InvalidInput, PermanentFailure
+from opssight.core.errors import Conflict, Failure
 from repos import access, warm
-from repos.git.errors import TooLarge
 from repos.models import Repository
-from syncs.copy.models import CopyTarget
-from syncs.copy.plan.linediff import unified
-from syncs.copy.plan.plan import Delta, Plan, PlannedWrite, SourceFile, Wanted, delta
-from syncs.copy.rules.config import CopyConfig, Flow, flows
+from syncs.copy.models import CopyState, CopyTarget
+from syncs.copy.plan.plan import delta
+from syncs.copy.plan.planned import Delta, Plan, SourceFile
+from syncs.copy.preview.moment import Moment, moment, origin_at
+from syncs.copy.preview.plans import Asked, Files, planned, target_files
+from syncs.copy.rules.config import Flow, by_target
+from syncs.copy.rules.file_config import Config, flows_of
 from syncs.copy.rules.rule import Match, Rule
 from syncs.copy.saved import ownership
-from syncs.copy.saved.collisions import in_the_way
 from syncs.copy.transfer.making import Origin, placed
-from syncs.copy.transfer.planning import FilePlanner, Look, Place, largest_file, look
+from syncs.copy.transfer.planning import Look
 from syncs.models import Job
 
-MAX_DIFF_BYTES = 400_000
-MAX_DIFF_LINES = 3_000
+NOT_SEEN: Final = "This repository is not visible to you."
+_NOTHING: Final = Plan((), (), (), (), ())
 
-Files = dict[bytes, tuple[str, str]]  # path -> (mode, oid)
+Group = tuple[Flow, ...]  # what is planned and committed as one
 
 
 @dataclass(frozen=True)
 class TargetPreview:
-    """One target as it is and as it would become. `empty`: it has no commit yet."""
+    """One target as it is at `oid` and as it would become. `empty`: it has no commit yet.
 
-    repository: Repository
-    branch: str
+    `plan` is None while something is fetched, or where `sentence` says why there is none. `base`: the source
+    commit that the target holds; the plan is about what changed since. None: about all of it. `live`: what
+    the version to compare with would do there now.
+    """
+
+    target: CopyTarget  # not saved for a rule that is not, or only just got it
+    flows: Group
     oid: str = ""
-    files: Files = field(default_factory=dict)
+    base: str | None = None
     plan: Plan | None = None
-    live: Plan | None = None  # what the saved version would do there now
+    live: Plan | None = None
     fetching: bool = False
     empty: bool = False
     sentence: str = ""
     made: Look | None = field(default=None, compare=False)  # knows the contents of the plan
 
     @property
+    def repository(self) -> Repository:
+        return self.target.repository
+
+    @property
+    def branch(self) -> str:
+        return self.target.branch
+
+    @property
+    def state(self) -> CopyState | None:
+        return _state(self.target)
+
+    @property
+    def files(self) -> Files:
+        """What is there now."""
+        return target_files(self.repository.pk, self.oid) if self.oid else {}
+
+    @property
+    def rules(self) -> int:
+        return sum(len(flow.rules) for flow in self.flows)
+
+    @property
+    def added(self) -> int:
+        return sum(1 for write in self.plan.writes if write.action == "add") if self.plan else 0
+
+    @property
+    def changed(self) -> int:
+        return len(self.plan.writes) - self.added if self.plan else 0
+
+    @property
+    def removed(self) -> int:
+        return len(self.plan.deletes) if self.plan else 0
+
+    @property
     def delta(self) -> Delta:
         """What saving changes here against the live version; for a new target, all that is written."""
-        if self.plan is None:
-            return Delta(0, 0, 0)
-        return delta(self.live or _NOTHING, self.plan)
-
-
-_NOTHING = Plan((), (), (), (), ())
+        return delta(self.live or _NOTHING, self.plan) if self.plan else Delta(0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Preview:
-    """The source at one commit and what would happen at each target."""
+    """The source at one moment, and what would happen at each target."""
 
     source: Repository
     branch: str
-    oid: str
-    files: list[SourceFile]
-    targets: list[TargetPreview]
-    fetching: bool = False
-    sentence: str = ""
-    matches: tuple[tuple[bytes, int], ...] = ()
+    moment: Moment
+    targets: Sequence[TargetPreview] = ()
+
+    @property
+    def oid(self) -> str:
+        """The commit of the source; empty while there is none."""
+        return self.moment.oid
+
+    @property
+    def fetching(self) -> bool:
+        return self.moment.fetching or any(target.fetching for target in self.targets)
 
     @cached_property
-    def matched(self) -> dict[bytes, int]:
-        """The first rule (from 0) that takes each source path."""
-        return dict(reversed(self.matches))
+    def origin(self) -> Origin:
+        return origin_at(access.store_of(self.source), self.moment)
+
+    @property
+    def files(self) -> Mapping[bytes, SourceFile]:
+        """Of the source at that commit."""
+        return self.origin.files() if self.oid else {}
+
+    def matches(self, rules: tuple[Rule, ...], match: Match) -> tuple[tuple[bytes, int], ...]:
+        """What rules take of that commit, as (source path, rule from 0)."""
+        # the same for every target, and while one types elsewhere
+        flow = Flow("", "", "", rules, "", "", match=match)
+        return placed(self.origin, (flow,)).matches if self.oid else ()
 
 
 def preview(
-    principal: Principal, config: CopyConfig, live: CopyConfig | None = None, job: Job | None = None
+    principal: Principal,
+    config: Config,
+    job: Job | None = None,
+    *,
+    live: Config | None = None,
+    at: str = "",
+    pull: str = "",
+    whole: bool = True,
+    only: str = "",
 ) -> Preview:
-    """The preview of a config whose repositories are ids. InvalidInput when one is not visible.
+    """What the configuration, whose repositories are ids, would do; its rules must compile.
 
-    There may be no targets and no rules yet; the rules must compile. `job` is the rule that would get this
-    version: what it wrote so far counts as its own.
+    `job` is the rule that has this version, or would get it: what it wrote so far counts as its own. `live`
+    is the version to compare with; one that reads from somewhere else says nothing. `at` and `pull` are as in
+    `moment`. Without `whole`, only what changed since the last copy of `job`. `only`: the id of one target.
     """
-    ids = {config.source_repository, *(target.repository for target in config.targets)}
+    groups = by_target(flows_of(config))
+    ids = {config.source_repository, *(group[-1].target_repo for group in groups)}
     rows = visible_to(Repository.objects.select_related("connection"), principal).filter(pk__in=ids)
-    known = {str(row.pk): row for row in rows}
-    if missing := ids - set(known):
-        raise InvalidInput("A repository of this rule is not visible to you.", [("", ", ".join(missing))])
-    source = known[config.source_repository]
-    tip = warm.tip(source, config.source_branch)
-    if not tip.oid:
-        return Preview(source, config.source_branch, "", [], [], tip.fetching, tip.sentence)
-    before = _live_flows(live, config)
-    side = _Side(source, tip.oid, job)
-    targets = [
-        side.target(known[flow.target_repo], flow, before.get((flow.target_repo, flow.target_branch)))
-        for flow in flows(config)
-    ]
-    files = source_files(source.pk, tip.oid)
-    wanted = _wanted(source.pk, tip.oid, config.rules, config.match)
-    return Preview(source, config.source_branch, tip.oid, files, targets, matches=wanted.matches)
+    seen = {str(row.pk): row for row in rows}
+    source = seen.get(config.source_repository)
+    if source is None:
+        hidden = Repository(pk=UUID(config.source_repository))
+        return Preview(hidden, config.source_branch, Moment(sentence=NOT_SEEN))
+    when = moment(source, config.source_branch, at, pull)
+    found = Preview(source, config.source_branch, when)
+    side = _Side(found, seen, job, _live(live, config), whole)
+    targets = [(side.target(group), group) for group in groups]
+    if only:
+        targets = [pair for pair in targets if str(pair[0].pk) == only]
+    return replace(found, targets=[side.preview(target, group) for target, group in targets])
 
 
-def _live_flows(live: CopyConfig | None, config: CopyConfig) -> dict[tuple[str, str], Flow]:
-    """The flows of the live version by target.
-
-    A version that reads from somewhere else says nothing about this commit.
-    """
+def _live(live: Config | None, config: Config) -> list[Group]:
     same = (config.source_repository, config.source_branch)
     if live is None or (live.source_repository, live.source_branch) != same:
-        return {}
-    return {(flow.target_repo, flow.target_branch): flow for flow in flows(live)}
+        return []
+    return by_target(flows_of(live))
 
 
-@dataclass(frozen=True)
+def _state(target: CopyTarget) -> CopyState | None:
+    return getattr(target, "state", None) if target.pk else None
+
+
+def _ends(flow: Flow) -> tuple[str, str]:
+    return flow.target_repo, flow.target_branch
+
+
 class _Side:
-    """The source at one commit, and the rule whose preview it is."""
+    """The source at one moment, and the rule whose preview it is. `seen` are visible repositories by id."""
 
-    source: Repository
-    oid: str
-    job: Job | None
+    def __init__(
+        self,
+        found: Preview,
+        seen: Mapping[str, Repository],
+        job: Job | None,
+        live: Sequence[Group],
+        whole: bool,
+    ) -> None:
+        self._found = found
+        self._seen = seen
+        self._job = job
+        self._live = live
+        self._whole = whole
+        rows = CopyTarget.objects.filter(rule__job=job) if job else CopyTarget.objects.none()
+        self._rows = list(rows.select_related("state", "rule__job").order_by("pk"))
 
-    def target(self, repository: Repository, flow: Flow, live: Flow | None) -> TargetPreview:
-        tip = warm.tip(repository, flow.target_branch, partial=True)
-        one = TargetPreview(repository, flow.target_branch)
+    def target(self, group: Group) -> CopyTarget:
+        """The target of the rule, or one that is not saved yet; of a repository that is not seen, its id."""
+        flow = group[-1]
+        repository = self._seen.get(flow.target_repo) or Repository(pk=UUID(flow.target_repo))
+        here = [row for row in self._rows if (str(row.repository_id), row.branch) == _ends(flow)]
+        same = [row for row in here if row.strategy == flow.options.strategy]
+        for row in same or here:  # where only the way of arriving is new, what the rule wrote stays its own
+            row.repository = repository
+            return row
+        target = CopyTarget(repository=repository, branch=flow.target_branch, strategy=flow.options.strategy)
+        if self._job is not None:
+            target.rule = self._job.copy_rule
+        return target
+
+    def preview(self, target: CopyTarget, group: Group) -> TargetPreview:
+        one, source = TargetPreview(target, group), self._found.moment
+        if str(target.repository_id) not in self._seen:
+            return replace(one, sentence=NOT_SEEN)
+        if not source.oid:
+            return replace(one, fetching=source.fetching, sentence=source.sentence)
+        tip = warm.tip(target.repository, target.branch, partial=True)
         if not tip.oid and not tip.empty:
             return replace(one, fetching=tip.fetching, sentence=tip.sentence)
+        one = replace(one, oid=tip.oid, empty=tip.empty, base=self._base(target, group))
         try:
-            plan, made = self._plan(repository, flow, tip.oid)
-            before = self._plan(repository, live, tip.oid)[0] if live else None
+            asked = self._asked(one)
+            plan, made = planned(asked)
+            live = self._live_of(group)
+            before = planned(replace(asked, flows=self._named(live, target)))[0] if live else None
         except Conflict:
             return replace(one, fetching=True)
         except Failure as failure:
             return replace(one, sentence=failure.sentence)
-        there = target_files(repository.pk, tip.oid) if tip.oid else {}
-        return replace(one, oid=tip.oid, files=there, plan=plan, live=before, empty=tip.empty, made=made)
+        return replace(one, plan=plan, live=before, made=made)
 
-    def _plan(self, repository: Repository, flow: Flow, tip: str) -> tuple[Plan, Look]:
-        named = replace(flow, source_repo=self.source.full_name, target_repo=repository.full_name)
-        if not any(one.type == "variables" for one in flow.options.transforms):
-            named = replace(named, name="")  # it is typed letter by letter, and nothing depends on it
-        rows = CopyTarget.objects.filter(rule__job=self.job, repository=repository, branch=flow.target_branch)
-        row = rows.select_related("state").filter(strategy=flow.options.strategy).first()
-        stamp = row.state.updated_at if row is not None and hasattr(row, "state") else None
-        asked = _Asked(self.source.pk, self.oid, replace(named, message=""), repository.pk, tip, row, stamp)
-        by_api = flow.options.sign == "api"
-        return _planned(asked, largest_file(repository.connection.provider, by_api=by_api))
+    def _base(self, target: CopyTarget, group: Group) -> str | None:
+        state = _state(target) if target.strategy == group[-1].options.strategy else None
+        base = state.source_oid if state and not self._whole else ""
+        return base if base and self._found.origin.store.has(base) else None
 
+    def _live_of(self, group: Group) -> Group | None:
+        here = [one for one in self._live if _ends(one[-1]) == _ends(group[-1])]
+        same = [one for one in here if one[-1].options.strategy == group[-1].options.strategy]
+        return next(iter(same or here), None)
 
-@dataclass(frozen=True)
-class _Asked:
-    """What a plan depends on. `row` has the memory of the rule, as it was at `stamp`."""
+    def _asked(self, one: TargetPreview) -> Asked:
+        target = one.target
+        return Asked(
+            origin=self._found.origin,
+            base=one.base,
+            flows=self._named(one.flows, target),
+            target_id=target.pk,
+            repository_id=target.repository.pk,
+            branch=target.branch,
+            tip=one.oid,
+            memory=ownership.as_of(target),
+            pr_number=self._found.moment.pr_number,
+            target=target,
+        )
 
-    source: UUID
-    oid: str
-    flow: Flow
-    target: UUID
-    tip: str
-    row: CopyTarget | None
-    stamp: dt.datetime | None
-
-
-@lru_cache(maxsize=16)
-def _planned(asked: _Asked, max_bytes: int | None) -> tuple[Plan, Look]:
-    stores = access.stores()
-    origin = Origin.of(stores.store(asked.source), asked.oid)
-    place = Place(str(asked.target), asked.flow.target_branch, max_bytes)
-    owned = ownership.manifest_of(asked.row) if asked.row is not None else {}
-    planner = FilePlanner((asked.flow,), None, place, owned)
-    if asked.row is not None:
-        planner.others = partial(in_the_way, asked.row)
-    files = target_files(asked.target, asked.tip) if asked.tip else {}
-    store = stores.store(asked.target) if asked.tip else None
-    return look(planner, origin, store, files, partial(_bring, asked.target))
-
-
-def _bring(repository_id: UUID, oids: Sequence[str]) -> None:
-    """Contents of a target for a page, which does not wait: raises `Conflict` while they are on their way."""
-    repository = Repository.objects.select_related("connection").get(pk=repository_id)
-    there = warm.blobs(repository, oids)
-    if there.fetching:
-        raise Conflict(f"{repository.full_name} is being fetched. Ask again in a moment.")
-    if there.sentence:
-        raise PermanentFailure(there.sentence)
-
-
-def _wanted(repository_id: UUID, oid: str, rules: tuple[Rule, ...], match: Match) -> Wanted:
-    """What rules want of a commit: the same for every target, and while one types elsewhere."""
-    flow = Flow("", "", "", rules, "", "", match=match)
-    return placed(Origin.of(access.stores().store(repository_id), oid), (flow,))
-
-
-def matches_of(found: Preview, rules: tuple[Rule, ...], match: Match) -> tuple[tuple[bytes, int], ...]:
-    """What other rules would take of the same commit, as (source path, rule from 0)."""
-    return _wanted(found.source.pk, found.oid, rules, match).matches
-
-
-@lru_cache(maxsize=8)
-def source_files(repository_id: UUID, oid: str) -> list[SourceFile]:
-    """Every file of a commit; kept, since a commit never changes."""
-    store = access.stores().store(repository_id)
-    return [SourceFile(entry.path, entry.mode, entry.oid) for entry in store.tree(oid)]
-
-
-@lru_cache(maxsize=32)
-def target_files(repository_id: UUID, oid: str) -> Files:
-    store = access.stores().store(repository_id)
-    return {entry.path: (entry.mode, entry.oid) for entry in store.tree(oid)}
-
-
-@dataclass(frozen=True)
-class FileDiff:
-    """A file there (old) and as it would be written (new): unified diff lines, or why there are none."""
-
-    lines: list[str]
-    sentence: str = ""
-    fetching: bool = False
-
-
-def file_diff(target: TargetPreview, write: PlannedWrite) -> FileDiff:
-    """The difference between what stands at the target and what would be written."""
-    if write.old:
-        there = warm.blobs(target.repository, [write.old[1]])
-        if not there.oid:
-            return FileDiff([], there.sentence, there.fetching)
-    try:
-        assert target.made is not None  # noqa: S101 - the write is of its plan
-        return _file_diff(target.repository.pk, target.made, write)
-    except TooLarge:
-        return FileDiff([], "Too large to show line by line.")
-    except Failure as failure:
-        return FileDiff([], failure.sentence)
-
-
-@lru_cache(maxsize=32)
-def _file_diff(target_id: UUID, made: Look, write: PlannedWrite) -> FileDiff:
-    store = access.stores().store(target_id)
-    new = made.content(write, MAX_DIFF_BYTES)
-    old = store.blob(write.old[1], MAX_DIFF_BYTES) if write.old else b""
-    if b"\0" in new[:8_000] or b"\0" in old[:8_000]:
-        return FileDiff([], f"Binary: {len(old):,} bytes there, {len(new):,} bytes here.")
-    before, after = (data.decode("utf-8", "replace").splitlines() for data in (old, new))
-    found = unified(before, after)
-    return FileDiff([], "Too many lines differ to show them.") if found is None else FileDiff(found)
+    def _named(self, group: Group, target: CopyTarget) -> Group:
+        """As a run has them, without what is typed letter by letter while nothing depends on it."""
+        names = {
+            "source_repo": self._found.source.full_name,
+            "target_repo": target.repository.full_name,
+            "message": "",
+        }
+        if not any(one.type == "variables" for flow in group for one in flow.options.transforms):
+            names["name"] = ""
+        return tuple(replace(flow, **names) for flow in group)  # type: ignore[arg-type]  # all of them are text

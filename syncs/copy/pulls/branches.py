@@ -19,7 +19,7 @@ from opssight.core.errors import Conflict, PermanentFailure
 from opssight.core.words import count, join_words
 from repos.git.store import Store
 from repos.git.types import Commit, RefUpdate, Write
-from syncs.copy.plan.plan import Plan
+from syncs.copy.plan.planned import Plan
 from syncs.copy.rules.options import PullRequest
 from syncs.copy.rules.paths import shown
 from syncs.copy.transfer.api_commits import is_untouched
@@ -50,6 +50,13 @@ class Held(PermanentFailure):
     @property
     def code(self) -> str:
         return "held"
+
+    def with_notes(self, notes: Iterable[str]) -> Held:
+        return Held(" ".join([self.sentence, *notes]))
+
+
+class NotOurs(Held):
+    """A branch of the name that ours would have: neither it nor its pull request is touched."""
 
 
 def branch_name(rule: str, *identity: str) -> str:
@@ -228,6 +235,21 @@ class Offered:
     kept: tuple[bytes, ...] = ()
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What a branch is asked to bring: what `planner` makes of `source`, to `end`, with this message.
+
+    `retire` is called before the branch is deleted to be made anew: it closes the pull request.
+    """
+
+    source: Source
+    planner: Planner
+    end: End
+    message: Message
+    known: Known
+    retire: Callable[[], None]
+
+
 class Proposer:
     """Brings the branch of a pull request up to what the rules say."""
 
@@ -235,60 +257,57 @@ class Proposer:
         self._copier = copier
         self._steps = copier.steps
 
-    def propose(
-        self,
-        source: Source,
-        planner: Planner,
-        end: End,
-        message: Message,
-        known: Known,
-        retire: Callable[[], None],
-    ) -> Offered:
-        """Plan against the base as it is, and push what the branch (`known.branch`) lacks.
+    def propose(self, wish: Wish) -> Offered:
+        """Plan against the base as it is, and push what the branch lacks.
 
-        `retire` is called before the branch is deleted to be made anew: it closes the pull request. Raises
-        `Held`, Conflict after losing three times, and whatever git says about the target.
+        Raises `Held`, Conflict after losing three times, and whatever git says about the target.
         """
-        self._copier.require_signature(end, message.sign)
+        end, branch = wish.end, wish.known.branch
+        self._copier.require_signature(end, wish.message.sign)
         for attempt in range(REBUILDS):
-            target = open_target(end, self._steps, known.branch)
-            if target.tip is None:
-                raise PermanentFailure(
-                    f"{end.name} is empty, so a pull request has no branch to go to. "
-                    "Push a first commit to it."
-                )
-            plan = planner.plan(source, target)
-            self._steps.checkpoint("planned")
-            standing = self.standing(target, known)
-            if plan.empty:
-                return self._nothing(plan, target, standing)
-            revision = revised(message.flow.options.pull_request, plan, target, standing)
-            if not revision.entries:
-                return self._there(plan, target, standing, revision, message.run_key)
-            if revision.anew and standing.tip:
-                retire()
-                if not self.delete(end, known.branch, standing.tip):
-                    continue
-                standing = replace(standing, tip="", commits=())
-            commit = self._push(source, planner, target, plan, message, standing, revision, known.branch)
-            if commit:
-                others = bool(standing.others)
-                return Offered(plan, target, commit, commit, True, not others, standing.people, revision.kept)
+            offered = self._try(wish)
+            if offered is not None:
+                return offered
             said = f"{end.name}: somebody pushed meanwhile; built again ({attempt + 1})"
             self._steps.log("push", said, "warning")
-        raise Conflict(
-            f"{end.name} {known.branch} changed each time just before our push; it is tried again."
-        )
+        raise Conflict(f"{end.name} {branch} changed each time just before our push; it is tried again.")
+
+    def _try(self, wish: Wish) -> Offered | None:
+        """None when the branch moved meanwhile."""
+        end, known, message = wish.end, wish.known, wish.message
+        target = open_target(end, self._steps, known.branch)
+        self._copier.tidy(target, message)
+        if target.tip is None:
+            raise PermanentFailure(
+                f"{end.name} is empty, so a pull request has no branch to go to. Push a first commit to it."
+            )
+        plan = wish.planner.plan(wish.source, target)
+        self._steps.checkpoint("planned")
+        standing = self.standing(target, known)
+        if plan.empty:
+            return self._nothing(plan, target, standing)
+        revision = revised(message.flow.options.pull_request, plan, target, standing)
+        if not revision.entries:
+            return self._there(plan, target, standing, revision, message.run_key)
+        if revision.anew and standing.tip:
+            wish.retire()
+            if not self.delete(end, known.branch, standing.tip):
+                return None
+            standing = replace(standing, tip="", commits=())
+        commit = self._push(wish, target, plan, standing, revision)
+        alone = not standing.others
+        moved = Offered(plan, target, commit, commit, True, alone, standing.people, revision.kept)
+        return moved if commit else None
 
     def standing(self, target: Target, known: Known) -> Standing:
-        """What is on the branch. Raises `Held` for one that is somebody else's."""
+        """What is on the branch. Raises `NotOurs` for one that is somebody else's."""
         store = target.end.store
         if not target.proposed or target.tip is None:
             return Standing(store)
         commits = store.commits_between(target.tip, target.proposed, trailer=RUN_KEY, limit=_COMMITS + 1)
         ours = frozenset(one.oid for one in commits if self._is_ours(store, one, known))
         if len(commits) > _COMMITS or (commits and not ours and not known.recorded):
-            raise Held(
+            raise NotOurs(
                 f"{target.end.name} has a branch {known.branch} already that OpsSight did not make, so it is "
                 "left alone. Delete or rename it there."
             )
@@ -323,29 +342,19 @@ class Proposer:
             kept=revision.kept,
         )
 
-    def _push(
-        self,
-        source: Source,
-        planner: Planner,
-        target: Target,
-        plan: Plan,
-        message: Message,
-        standing: Standing,
-        revision: Revision,
-        branch: str,
-    ) -> str:
+    def _push(self, wish: Wish, target: Target, plan: Plan, standing: Standing, revision: Revision) -> str:
         """The commit, or "" when the branch moved meanwhile."""
-        end = target.end
+        source, end, branch = wish.source, target.end, wish.known.branch
         self._bring_back(target, plan, revision)
         with self._copier.stores.view([source.end.store, end.store]) as view:
-            view.write_blobs(planner.contents(plan))
+            view.write_blobs(wish.planner.contents(plan))
             commit = self._copier.commit(
                 view,
                 source,
                 target,
                 revision.parent,
                 plan,
-                message,
+                wish.message,
                 _writes(revision.entries),
                 [path for path, entry in revision.entries.items() if entry is None],
             )

@@ -15,7 +15,7 @@ from repos.git.errors import TooLarge
 from repos.providers.base import Provider
 from repos.providers.forge import Forge, NewPull, Pull, PullChange
 from repos.providers.types import Capability, PullState
-from syncs.copy.pulls.branches import Known, Offered, Proposer
+from syncs.copy.pulls.branches import Held, Known, NotOurs, Offered, Proposer, Wish
 from syncs.copy.rules.messages import render_body, render_message
 from syncs.copy.rules.options import PullRequest
 from syncs.copy.transfer.transfer import Copier, End, Message, Planner, Source
@@ -57,6 +57,16 @@ class ForgeEnd:
         except NotFound:
             return None
 
+    def stop_merging(self, number: int) -> list[str]:
+        """Have the forge not merge it by itself any more. Sentences that tell it; none where it would not."""
+        if self.forge is None or not self.offers(Capability.AUTO_MERGE):
+            return []
+        try:
+            stopped = self.forge.cancel_auto_merge(self.external_id, number)
+        except PermanentFailure as refused:
+            return [f"{self.label} may still merge it by itself. {refused.sentence} Switch that off there."]
+        return [f"{self.label} was to merge it by itself; that is switched off."] if stopped else []
+
     def find(self, head: str, base: str) -> Pull | None:
         return self.forge.find_pull(self.external_id, head, base) if self.forge else None
 
@@ -97,10 +107,16 @@ class Pulls:
         def retire() -> None:
             self.forget()
             given_up.append(pull)
-            self._close(pull or self.forge_end.find(self.known.branch, end.branch))
+            self.close(pull or self.forge_end.find(self.known.branch, end.branch))
 
         proposer = Proposer(self.copier)
-        offered = proposer.propose(source, planner, end, message, self.known, retire)
+        wish = Wish(source, planner, end, message, self.known, retire)
+        try:
+            offered = proposer.propose(wish)
+        except Held as held:
+            if pull is None or isinstance(held, NotOurs):
+                raise
+            raise held.with_notes(self._left_to_people(message, pull)) from None
         if offered.plan.empty:
             return self._nothing_left(proposer, offered, end, pull)
         if self.forge_end.forge is None:
@@ -129,6 +145,7 @@ class Pulls:
             notes.append(
                 f"It has commits of {offered.people}, so it is not merged by itself: merge it there."
             )
+            notes += self._left_to_people(message, pull)
         elif options.auto_merge and (opened or offered.moved):
             merges = self._hand_over(forge, pull, options, notes)
             self.copier.steps.checkpoint("pull-handed-over")
@@ -205,6 +222,11 @@ class Pulls:
             return True
         return False
 
+    def _left_to_people(self, message: Message, pull: Pull) -> list[str]:
+        """Somebody else has commits on it: what was handed over while it was ours alone is taken back."""
+        options = message.flow.options.pull_request
+        return self.forge_end.stop_merging(pull.number) if options.auto_merge else []
+
     # --- closing ------------------------------------------------------------------------------------
 
     def _nothing_left(self, proposer: Proposer, offered: Offered, end: End, pull: Pull | None) -> Proposal:
@@ -215,7 +237,7 @@ class Pulls:
             left = f"The branch {self.known.branch} has commits of {offered.people}, so it is left there."
             return Proposal(offered, pull, notes=(left,))
         self.forget()
-        closed = self._close(
+        closed = self.close(
             pull or self.forge_end.find(self.known.branch, end.branch),
             f"OpsSight closed this: {end.branch} has all of it by now.",
         )
@@ -223,7 +245,7 @@ class Pulls:
         self.copier.steps.checkpoint("branch-deleted")
         return Proposal(offered, closed, changed=True)
 
-    def _close(self, pull: Pull | None, why: str = "") -> Pull | None:
+    def close(self, pull: Pull | None, why: str = "") -> Pull | None:
         """Close it if it is still open; as it is then."""
         forge = self.forge_end.forge
         if pull is None or forge is None:
@@ -231,7 +253,7 @@ class Pulls:
         now = self.forge_end.pull(pull.number)
         if now is None or now.state != PullState.OPEN:
             return now
-        if why:
+        if why and why not in now.body:
             said = PullChange(body=f"{now.body.rstrip()}\n\n---\n\n{why}".strip())
             forge.change_pull(self.forge_end.external_id, pull.number, said)
         closed = forge.close_pull(self.forge_end.external_id, pull.number)

@@ -48,19 +48,22 @@ class FileConfig:
     listening: Listening = AS_A_COPIER
 
 
-def read_version(data: object) -> CopyConfig | FileConfig:
+Config = CopyConfig | FileConfig  # what a rule is made from: written here, or a part of a copier's file
+
+
+def read_version(data: object) -> Config:
     """The configuration in a job's version. InvalidInput names every problem."""
     if isinstance(data, Mapping) and "flows" in data:
         return parse_file_config(data)
     return parse_config(data)
 
 
-def version_data(config: CopyConfig | FileConfig) -> dict[str, object]:
+def version_data(config: Config) -> dict[str, object]:
     """Plain data that `read_version` takes back."""
     return file_config_data(config) if isinstance(config, FileConfig) else to_data(config)
 
 
-def flows_of(config: CopyConfig | FileConfig) -> list[Flow]:
+def flows_of(config: Config) -> list[Flow]:
     return list(config.flows) if isinstance(config, FileConfig) else flows(config)
 
 

@@ -44,21 +44,19 @@ def tag_fits(pattern: str, name: str) -> bool:
         return False
 
 
-def read_listening(
-    reader: Reader, holder: Mapping[str, object], path: KeyPath = (), *, default: Listening = PUSHES
-) -> Listening:
-    """`events` and `tags` in the keys of `holder`; problems go to the reader."""
+def read_listening(reader: Reader, holder: Mapping[str, object], *, default: Listening = PUSHES) -> Listening:
+    """`events` and `tags` in the keys of `holder`, the top of a configuration; problems go to the reader."""
     events = default.events
     if holder.get("events") is not None:
-        events = _events(reader, holder["events"], (*path, "events"))
-    tags = reader.text(holder, "tags", path, limit=MAX_TAGS, default="")
+        events = _events(reader, holder["events"], ("events",))
+    tags = reader.text(holder, "tags", (), limit=MAX_TAGS, default="")
     if tags and "tag" not in events:
-        reader.error((*path, "tags"), "tags is used with the event tag; add tag to events.")
+        reader.error(("tags",), "tags is used with the event tag; add tag to events.")
     if tags:
         try:
             glob(tags)
         except InvalidInput as error:
-            reader.error((*path, "tags"), error.sentence)
+            reader.error(("tags",), error.sentence)
             tags = ""
     return Listening(events, tags or EVERY_TAG)
 

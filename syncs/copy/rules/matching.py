@@ -163,7 +163,7 @@ class MoveRule(VerbatimRule):
         return join_clean(self.rule.template, path[len(self._from) + 1 :])
 
 
-class CopyRule(VerbatimRule):
+class ExactRule(VerbatimRule):
     """Copies one file."""
 
     def compile_pattern(self, text: str) -> Pattern:
@@ -174,7 +174,7 @@ _KINDS: Final[dict[str, type[CompiledRule]]] = {
     "prefix": PrefixRule,
     "regex": RegexRule,
     "move": MoveRule,
-    "copy": CopyRule,
+    "copy": ExactRule,
 }
 _GLOBS: Final[dict[str, type[CompiledRule]]] = {
     "native": NativeGlobRule,

@@ -11,7 +11,7 @@ from syncs.copy.rules.why import Why, explain
 
 
 @dataclass(frozen=True)
-class Answer:
+class RuleAnswer:
     """What one rule says. `number` counts from 1 within its flows."""
 
     number: int
@@ -25,7 +25,7 @@ class Tested:
 
     name: str
     targets: tuple[tuple[str, str], ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[RuleAnswer, ...]
 
     @property
     def taken(self) -> bool:
@@ -43,6 +43,6 @@ def try_path(flows: Sequence[Flow], path: bytes) -> list[Tested]:
 def _tested(group: Sequence[Flow], path: bytes) -> Tested:
     flow = group[0]
     whys = explain(flow.rules, path, flow.match, flow.flavour)
-    answers = tuple(Answer(why.rule_index + 1, flow.rules[why.rule_index], why) for why in whys)
+    answers = tuple(RuleAnswer(why.rule_index + 1, flow.rules[why.rule_index], why) for why in whys)
     targets = dict.fromkeys((one.target_repo, one.target_branch) for one in group)
     return Tested(flow.name, tuple(targets), answers)

@@ -13,6 +13,15 @@ WRITTEN: Final = "copy.write"
 ACROSS: Final = "copy.write.cross_organization"
 """A target of another owner or host; `copy.write` as the beginning of an action finds both."""
 
+CLOSED: Final = "copy.pull_request.close"
+
+
+def record_closed(run: Run, item: Item, sentence: str, url: str) -> None:
+    """Record what became of the pull request of a target that is gone, in a transaction."""
+    target = ("repository", item.repository_id or "", item.label)
+    diff = {"rule": run.title, "pull_request": url, "sentence": sentence}
+    record(CLOSED, team_id=run.team_id, target=target, diff=diff, run_id=run.pk)
+
 
 def record_write(run: Run, item: Item, result: Mapping[str, Any]) -> None:
     """Record what `result` says was written to the item's repository. RuntimeError outside a transaction."""

@@ -21,7 +21,8 @@ from syncs.copy.pulls.branches import Held, Known, Proposer
 from syncs.copy.pulls.pulls import ForgeEnd
 from syncs.copy.pulls.settling import settle
 from syncs.copy.rules.options import PullRequest
-from syncs.copy.runs.targets import TargetRun, Work, health, pull_document
+from syncs.copy.runs.results import pull_document
+from syncs.copy.runs.targets import TargetRun, Work, health
 from syncs.copy.saved import origin
 from syncs.copy.saved.rights import require_still
 from syncs.copy.transfer.transfer import End, open_target
@@ -100,7 +101,10 @@ def _look_at(work: Work, one: TargetRun) -> bool:
     return False
 
 
-def _found(work: Work, one: TargetRun, state: CopyState | None) -> tuple[ItemState, str, Pull | None] | None:
+_End = tuple[ItemState, str, Pull | None]
+
+
+def _found(work: Work, one: TargetRun, state: CopyState | None) -> _End | None:
     """How the item ends; None while checks go on."""
     forge_end, end = work.forge_end(one.target.repository), work.end(one.target)
     pull, after = settle(work.run, work.copier, forge_end, end, one.target, state)
@@ -109,18 +113,23 @@ def _found(work: Work, one: TargetRun, state: CopyState | None) -> tuple[ItemSta
     number = f"Pull request #{state.pull_number}" if state.pull_number else f"Branch {state.pull_branch}"
     if pull is None:
         merged = after is not None and not after.proposed_oid
-        return (
-            (ItemState.DONE if merged else ItemState.SKIPPED),
-            f"{number} {'was' if merged else 'is not'} merged.",
-            None,
-        )
+        ended = ItemState.DONE if merged else ItemState.SKIPPED
+        return ended, f"{number} {'was' if merged else 'is not'} merged.", None
     if pull.state == PullState.CLOSED:
         return ItemState.SKIPPED, f"{number} was closed without being merged.", pull
     options = one.flows[-1].options.pull_request
     if not options.auto_merge:
         return ItemState.SKIPPED, f"{number} is open.", pull
-    _refuse_others(work, end, pull, state)
-    if not _merge(forge_end, pull, options):
+    _refuse_others(work, forge_end, end, pull, state)
+    return _merged(work, forge_end, end, one, pull, state)
+
+
+def _merged(
+    work: Work, forge_end: ForgeEnd, end: End, one: TargetRun, pull: Pull, state: CopyState
+) -> _End | None:
+    """Merge it, if its checks have passed; None while they go on, for a day at most."""
+    number = f"Pull request #{pull.number}"
+    if not _merge(forge_end, pull, one.flows[-1].options.pull_request):
         if claim.db_now() - work.run.run.created_at > PATIENCE:
             raise Held(
                 f"{number} is not merged: its checks have not ended within a day. Merge it when they have."
@@ -131,15 +140,16 @@ def _found(work: Work, one: TargetRun, state: CopyState | None) -> tuple[ItemSta
     return ItemState.DONE, f"{number} was merged after its checks.", forge_end.pull(pull.number)
 
 
-def _refuse_others(work: Work, end: End, pull: Pull, state: CopyState) -> None:
+def _refuse_others(work: Work, forge_end: ForgeEnd, end: End, pull: Pull, state: CopyState) -> None:
     """Nobody's commits are merged by us, wherever on the branch they stand: they were not asked for."""
     known = Known(state.pull_branch, state.pushed_oid, recorded=True)
     standing = Proposer(work.copier).standing(open_target(end, work.run, known.branch), known)
     if standing.others or pull.head_oid != state.pushed_oid:
-        raise Held(
+        held = Held(
             f"Pull request #{pull.number} has commits of others, so it is not merged by itself. "
             "Look at it, and merge it."
         )
+        raise held.with_notes(forge_end.stop_merging(pull.number))
 
 
 def _merge(forge_end: ForgeEnd, pull: Pull, options: PullRequest) -> bool:

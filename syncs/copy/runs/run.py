@@ -9,35 +9,39 @@ from django.db.models import QuerySet
 
 from opssight.accounts.models import Role
 from opssight.core.clock import now
-from opssight.core.errors import ErrorClass, Failure, PermanentFailure
+from opssight.core.errors import Failure, PermanentFailure
 from opssight.core.words import count, join_words, seconds
 from repos import access
 from repos.git.store import Stores
 from repos.models import Repository
 from syncs.copy.models import CopyRule, CopyState, CopyTarget
-from syncs.copy.plan.plan import Plan
+from syncs.copy.plan.planned import Plan
 from syncs.copy.pulls.branches import Held
 from syncs.copy.rules.config import Flow, by_target
 from syncs.copy.rules.file_config import flows_of, read_version
 from syncs.copy.runs.auditing import record_write
 from syncs.copy.runs.automerge import FIRST, LOOK, look_after, request_look
+from syncs.copy.runs.leftovers import close_left
+from syncs.copy.runs.results import Done, name, raise_if_passing
 from syncs.copy.runs.tags import is_behind, only_tags, tag_of
-from syncs.copy.runs.targets import Done, TargetRun, TargetWork, Work, health, name
+from syncs.copy.runs.targets import TargetRun, TargetWork, Work, health
 from syncs.copy.runs.telling import told
 from syncs.copy.saved import origin, status
+from syncs.copy.saved.leaving import LEFT
 from syncs.copy.saved.rights import require_still
 from syncs.copy.transfer.transfer import Author, Copier, End, Source, open_source
 from syncs.engine import claim
 from syncs.engine.context import RunContext
 from syncs.engine.kinds import Outcome
-from syncs.engine.runner import TryAgain
 from syncs.models import BAD_ITEMS, Item, ItemState, Run, RunState
 
 
 def run_copy(run: RunContext) -> Outcome:
     """Bring every target of the rule up to the source's head. Safe to start again at any point."""
-    rule = _rule(run.run)
     stores = access.stores(access.git()).watched(run)
+    if LEFT in run.run.input:
+        return close_left(run, stores, _author(run.run))
+    rule = _rule(run.run)
     run.checkpoint("started")
     if run.run.input.get(LOOK):
         return _look(run, rule, stores)
@@ -222,11 +226,7 @@ def _finish(run: RunContext, rule: CopyRule, source: Source, work: list[TargetRu
             request_look(rule.job, Run.Trigger(run.run.trigger), because, FIRST, parent=run.run)
     run.checkpoint("status-stored")
     failed = [one for one in work if one.failure is not None]
-    passing = [one.failure for one in failed if one.failure is not None and one.failure.retryable]
-    # a limit that is over for one is over for others, and waiting for it is no attempt
-    limited = [one for one in passing if one.error_class is ErrorClass.RATE_LIMITED]
-    if limited or (passing and run.run.attempt < settings.MAX_ATTEMPTS):
-        raise TryAgain((limited or passing)[0], summary(run.run))
+    raise_if_passing(run.run, [one.failure for one in failed if one.failure is not None], summary(run.run))
     refused = any(one.item.result.get("refused_count") for one in work)
     state = RunState.PARTIAL if failed or refused else RunState.SUCCEEDED
     if failed and len(failed) == len(work):

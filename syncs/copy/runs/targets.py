@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TypeVar
 
 from opssight.core.errors import Failure
 from opssight.core.ids import as_uuid
-from opssight.core.words import count
 from repos import access
 from repos.git.types import Commit
 from repos.models import Repository
@@ -18,17 +17,16 @@ from repos.providers.base import Provider
 from repos.providers.forge import Pull
 from repos.providers.types import PullState
 from syncs.copy.models import CopyRule, CopyState, CopyTarget
-from syncs.copy.plan.plan import Plan
 from syncs.copy.pulls.branches import Known, branch_name, is_merge_only
-from syncs.copy.pulls.pulls import ForgeEnd, Proposal, Pulls
+from syncs.copy.pulls.pulls import ForgeEnd, Pulls
 from syncs.copy.pulls.settling import settle
 from syncs.copy.rules.config import Flow
 from syncs.copy.runs.elsewhere import record_deletions
-from syncs.copy.runs.telling import beside
+from syncs.copy.runs.results import NOTHING, Done, changed, equal, left_out, proposed, pull_document
+from syncs.copy.runs.telling import paths_of
 from syncs.copy.saved import ownership
-from syncs.copy.saved.collisions import in_the_way
+from syncs.copy.saved.planner import planner_of
 from syncs.copy.transfer.api_commits import CommitApi, is_untouched
-from syncs.copy.transfer.planning import FilePlanner, Place, largest_file
 from syncs.copy.transfer.transfer import (
     RUN_KEY,
     Copier,
@@ -45,7 +43,6 @@ from syncs.models import Item, ItemState, Run
 T = TypeVar("T")
 
 _ECHO = 200  # commits; more of them are never taken for our own
-_LISTED = 50  # files that are named in a result
 
 
 @dataclass
@@ -60,27 +57,6 @@ class TargetRun:
     @property
     def in_pull_request(self) -> bool:
         return self.flows[-1].options.strategy == "pull_request"
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a target ended, to be stored at once: its item's state and result, and fields of `CopyState`.
-
-    `written` files and `deleted` ones are in `commit`. `pending`: they are in a pull request that is not
-    merged yet. `found`: the paths of a `commit` that an earlier attempt had pushed. Without `values` the
-    target stays where it was.
-    """
-
-    plan: Plan
-    state: ItemState
-    sentence: str
-    commit: str = ""
-    written: int = 0
-    deleted: int = 0
-    pending: bool = False
-    found: Collection[bytes] | None = None
-    values: dict[str, Any] = field(default_factory=dict)
-    result: dict[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -166,8 +142,11 @@ class TargetWork:
     def bring(self) -> Done:
         """Do the work. Stored are only what the rule owns now, and that a pull request was merged."""
         if self.work.rule.shadow:
-            return self._shadow()
+            done = self._shadow()
+            self._tell(done)
+            return done
         done = self._by_pull_request() if self.one.in_pull_request else self._directly()
+        self._tell(done)
         if done.values:
             self._remember(done)
         if done.plan.records:
@@ -175,6 +154,11 @@ class TargetWork:
             assert version is not None  # noqa: S101 - checked when the run began
             record_deletions(version, self.work.copier, source, done.plan, self._message())
         return done
+
+    def _tell(self, done: Done) -> None:
+        """The files behind the numbers of the result stand in the log."""
+        for what in paths_of(done.plan, wrote=not done.result.get("shadow")):
+            self.work.run.log("files", f"{self.end.name}: {what}")
 
     def _remember(self, done: Done) -> None:
         """What was written is the rule's own, whatever fails after this."""
@@ -218,14 +202,9 @@ class TargetWork:
         )
 
     def _planner(self, message: Message) -> Planner:
-        target = self.one.target
-        kind = target.repository.connection.provider
-        limit = largest_file(kind, by_api=message.sign == "api")
-        place = Place(str(target.repository_id), target.branch, limit)
-        owned = ownership.manifest_of(target)
-        others = partial(in_the_way, target)
+        planner = planner_of(self.one.target, message.flows, self.base, message.pr_number)
         self.work.run.checkpoint("manifest-read")
-        return FilePlanner(message.flows, self.base, place, owned, message.pr_number, others)
+        return planner
 
     def _reach(self, use: Callable[[End], T]) -> T:
         return access.with_fresh_token(
@@ -248,7 +227,11 @@ class TargetWork:
         plan, planned = copied.plan, self.one.item.planned
         written = planned.get("add", 0) if copied.found else len(plan.writes)
         deleted = planned.get("delete", 0) if copied.found else len(plan.deletes)
-        values = {"source_oid": source.head, **({"pushed_oid": copied.commit} if copied.commit else {})}
+        values = {
+            "source_oid": source.head,
+            "proposed_oid": "",
+            **({"pushed_oid": copied.commit} if copied.commit else {}),
+        }
         return Done(
             plan,
             ItemState.DONE if copied.commit else ItemState.SKIPPED,
@@ -281,7 +264,7 @@ class TargetWork:
         pulls = Pulls(self.work.copier, forge_end, self._known(), self._forget)
         planner = self._planner(message)
         proposal = self._reach(lambda end: pulls.propose(source, planner, end, message, pull))
-        return self._proposed(proposal, pulls.known)
+        return proposed(proposal, target, pulls.known, head=source.head, base=self.base)
 
     def _known(self) -> Known:
         state, target = self.state, self.one.target
@@ -306,51 +289,6 @@ class TargetWork:
             rows = CopyState.objects.filter(target=self.one.target)
             rows.update(pull_number=None, pull_url="")
 
-    def _proposed(self, proposal: Proposal, known: Known) -> Done:
-        offered, pull, head = proposal.offered, proposal.pull, self.work.source.head
-        target = self.one.target
-        plan = offered.plan
-        notes = "".join(f" {note}" for note in proposal.notes)
-        values: dict[str, Any] = {"pull_branch": known.branch}
-        if plan.empty:
-            values |= {"source_oid": head, "proposed_oid": ""}
-            if offered.alone:
-                values |= {"pull_number": None, "pull_url": ""}
-            closed = f"Pull request #{pull.number} is closed: " if pull and offered.alone else ""
-            sentence = f"{closed}nothing of it is missing in {target.branch}." if closed else equal(plan)
-        else:
-            # nothing is known to be merged when everything was compared: so it is next time
-            values |= {"proposed_oid": head, "source_oid": self.base or ""}
-            values |= {"pushed_oid": offered.commit} if offered.commit else {}
-            values |= {
-                "pull_number": pull.number if pull else None,
-                "pull_url": pull.url[:600] if pull else "",
-            }
-            what = changed(len(plan.writes), len(plan.deletes))
-            where = f"pull request #{pull.number}" if pull else f"branch {known.branch}"
-            sentence = (
-                f"{what} in {where}."
-                if proposal.changed
-                else f"{where[:1].upper()}{where[1:]} has it already."
-            )
-        result: dict[str, Any] = {
-            "branch": known.branch,
-            "pull_request": pull_document(pull) if pull else None,
-        }
-        result |= {"merges": True} if proposal.merges else {}
-        result |= {"kept": [name(path) for path in offered.kept[:_LISTED]]} if offered.kept else {}
-        return Done(
-            plan,
-            ItemState.DONE if proposal.changed else ItemState.SKIPPED,
-            f"{sentence}{left_out(plan) if not plan.empty else ''}{notes}",
-            commit=offered.commit,
-            written=len(plan.writes),
-            deleted=len(plan.deletes),
-            pending=not plan.empty,
-            values=values,
-            result=result,
-        )
-
     # --- shadow -------------------------------------------------------------------------------------
 
     def _shadow(self) -> Done:
@@ -359,42 +297,11 @@ class TargetWork:
         planner = self._planner(message)
         plan = self._reach(lambda end: planner.plan(self.work.source, open_target(end, self.work.run)))
         self.work.run.checkpoint("shadow-planned")
-        paths = [name(write.path) for write in plan.writes] + [name(gone.path) for gone in plan.deletes]
         how = "in a pull request" if self.one.in_pull_request else f"to {self.one.target.branch}"
         would = changed(len(plan.writes), len(plan.deletes), written="to write", deleted="to delete")
         return Done(
             plan,
             ItemState.SKIPPED,
             equal(plan) if plan.empty else f"Only looked: {would} {how}.{left_out(plan)}",
-            result={"shadow": True, "would_write": paths[:_LISTED], "would": len(paths)},
+            result={"shadow": True, "would": len(plan.writes) + len(plan.deletes)},
         )
-
-
-NOTHING = Plan((), (), (), (), ())
-
-
-def name(path: bytes) -> str:
-    return path.decode("utf-8", "replace")
-
-
-def changed(files: int, deletes: int, *, written: str = "written", deleted: str = "deleted") -> str:
-    """`3 files written, 1 deleted`"""
-    if not files and deletes:
-        return f"{count(deletes, 'file')} {deleted}"
-    return f"{count(files, 'file')} {written}" + (f", {deletes} {deleted}" if deletes else "")
-
-
-def left_out(plan: Plan) -> str:
-    refused = f" {count(len(plan.refused), 'file')} left out." if plan.refused else ""
-    return f"{refused}{beside(plan)}"
-
-
-def equal(plan: Plan) -> str:
-    if plan.matched:
-        return f"Already the same: {count(plan.matched, 'file')} compared.{left_out(plan)}"
-    return f"No changed file matches the rule.{left_out(plan)}"
-
-
-def pull_document(pull: Pull) -> dict[str, Any]:
-    """What is kept of a pull request with an item."""
-    return {"number": pull.number, "url": pull.url, "state": pull.state.value}

@@ -16,9 +16,10 @@ from opssight.core.errors import Failure, InvalidInput
 from repos import access
 from syncs.copy.models import CopyTarget
 from syncs.copy.plan.contents import applying
-from syncs.copy.plan.plan import PlannedWrite, Wanted
+from syncs.copy.plan.planned import PlannedWrite
+from syncs.copy.plan.wanted import Wanted
 from syncs.copy.rules.config import CopyConfig, Flow
-from syncs.copy.rules.file_config import FileConfig, flows_of, read_version
+from syncs.copy.rules.file_config import Config, flows_of, read_version
 from syncs.copy.rules.paths import shown
 from syncs.copy.saved import ownership
 from syncs.copy.transfer.making import Origin, placed
@@ -26,8 +27,7 @@ from syncs.models import Job
 
 _NAMED = 10  # collisions; a hundred more would not help
 
-Config = CopyConfig | FileConfig
-Place = tuple[str, str]  # id of a repository, and a branch
+Branch = tuple[str, str]  # id of a repository, and the name of the branch
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def in_the_way(target: CopyTarget, paths: Collection[bytes]) -> dict[bytes, str]
     return found
 
 
-def _wishes_of(job: Job, place: Place, name: str) -> _Wishes | None:
+def _wishes_of(job: Job, place: Branch, name: str) -> _Wishes | None:
     """What a saved rule wants of the branch; None where it says nothing of it that can be read."""
     if job.version is None:
         return None
@@ -87,9 +87,9 @@ def _wishes_of(job: Job, place: Place, name: str) -> _Wishes | None:
     return _wishes(flows, name) if flows else None
 
 
-def _by_place(config: Config) -> dict[Place, list[Flow]]:
+def _by_place(config: Config) -> dict[Branch, list[Flow]]:
     """The flows that write to each branch, whichever way they arrive there."""
-    places: dict[Place, list[Flow]] = defaultdict(list)
+    places: dict[Branch, list[Flow]] = defaultdict(list)
     for flow in flows_of(config):
         places[flow.target_repo, flow.target_branch].append(flow)
     return places
@@ -120,7 +120,7 @@ def _rule(write: PlannedWrite) -> tuple[int, int]:
     return write.flow_index, write.rule_index
 
 
-def _between(config: Config, place: Place, ours: _Wishes, theirs: _Wishes) -> Iterator[tuple[str, str]]:
+def _between(config: Config, place: Branch, ours: _Wishes, theirs: _Wishes) -> Iterator[tuple[str, str]]:
     for path in sorted(ours.wanted.writes.keys() & theirs.wanted.writes.keys()):
         mine, other = ours.wanted.writes[path], theirs.wanted.writes[path]
         if ours.key(mine) != theirs.key(other):
@@ -138,7 +138,7 @@ def _where(config: Config, flows: Sequence[Flow], write: PlannedWrite) -> str:
     return f"flows[{config.flows.index(flows[write.flow_index])}].{rule}"
 
 
-def _others(principal: Principal, place: Place, job: Job | None) -> Iterator[_Wishes]:
+def _others(principal: Principal, place: Branch, job: Job | None) -> Iterator[_Wishes]:
     """What other rules that are switched on want of this branch."""
     rows = CopyTarget.objects.filter(repository_id=place[0], branch=place[1])
     rows = rows.filter(rule__job__enabled=True, rule__shadow=False).exclude(rule__job=job)

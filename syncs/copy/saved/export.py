@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.errors import InvalidInput
 from repos.models import Repository
+from repos.selectors import qualified
 from syncs.copy.formats.convert import converted
 from syncs.copy.rules.config import Flow
 from syncs.copy.rules.file_config import flows_of, read_version
@@ -20,11 +22,19 @@ def as_workflows(principal: Principal, jobs: Sequence[Job]) -> str:
     if not flows:
         raise InvalidInput("Name at least one rule that has a configuration.")
     ids = {id for flow in flows for id in _ids(flow)}
-    rows = visible_to(Repository.objects.all(), principal).filter(pk__in=ids)
-    names = {str(id): name for id, name in rows.values_list("pk", "full_name")}
+    names = _names(principal, ids)
     if ids - set(names):
         raise InvalidInput("A repository of these rules is not visible to you.")
     return converted([_named(flow, names) for flow in flows], "workflows")
+
+
+def _names(principal: Principal, ids: Iterable[str]) -> dict[str, str]:
+    """The name of each repository by its id, with its connection where others are called the same."""
+    seen = visible_to(Repository.objects.all(), principal)
+    rows = list(seen.filter(pk__in=ids).select_related("connection"))
+    names = seen.filter(full_name__in={row.full_name for row in rows}).values_list("full_name", flat=True)
+    times = Counter(names)
+    return {str(row.pk): qualified(row) if times[row.full_name] > 1 else row.full_name for row in rows}
 
 
 def _flows(job: Job) -> list[Flow]:

@@ -15,7 +15,7 @@ from repos.models import Repository
 from repos.providers.forge import Forge
 from repos.providers.registry import provider_named
 from syncs.copy.models import CopyTarget
-from syncs.copy.plan.plan import Plan
+from syncs.copy.plan.planned import Plan
 
 FROM: Final = "from"
 FROM_NAME: Final = "from_name"

@@ -14,9 +14,9 @@ from typing import Final
 from django.db import transaction
 
 from repos.git.store import Store
-from syncs.copy.models import CopyTarget, OwnedFile
+from syncs.copy.models import CopyState, CopyTarget, OwnedFile
 from syncs.copy.plan import manifest
-from syncs.copy.plan.plan import Owned, Plan
+from syncs.copy.plan.planned import Owned, Plan
 from syncs.models import Job
 
 _BATCH: Final = 200  # rows in one transaction: others may want to write as well
@@ -34,12 +34,22 @@ def manifest_of(target: CopyTarget) -> dict[bytes, Owned]:
     }
 
 
+def as_of(target: CopyTarget) -> tuple[object, ...]:
+    """Another one whenever this rule or others may remember something else of the target's branch."""
+    rows = CopyTarget.objects.filter(repository=target.repository_id, branch=target.branch).order_by("pk")
+    job = ("rule__job__name", "rule__job__enabled", "rule__job__version")
+    state = ("updated_at", "source_oid", "proposed_oid", "pushed_oid", "pull_number")
+    return tuple(rows.values_list("pk", *job, *(f"state__{name}" for name in state)))
+
+
 def others_of(target: CopyTarget, paths: Collection[bytes]) -> dict[Job, list[bytes]]:
     """Those of `paths` in the target's branch that other rules wrote, by the rule, if it is switched on."""
     place = {"target__repository": target.repository_id, "target__branch": target.branch}
     rows = OwnedFile.objects.filter(**place, pending=False, target__rule__job__enabled=True)
     rows = rows.exclude(target_id=target.pk).select_related("target__rule__job__version").order_by("pk")
     found: dict[Job, list[bytes]] = {}
+    if not rows.exists():
+        return found
     for batch in _batches(sorted(paths)):
         for row in rows.filter(path_hash__in=[path_hash(path) for path in batch]):
             found.setdefault(row.target.rule.job, []).append(bytes(row.path))
@@ -86,6 +96,15 @@ def hand_over(old: CopyTarget, new: CopyTarget) -> None:
     known = OwnedFile.objects.filter(target=new, pending=False).values("path_hash")
     rows = OwnedFile.objects.filter(target=old, pending=False).exclude(path_hash__in=known)
     rows.update(target=new)
+    _hand_on(old, new)
+
+
+def _hand_on(old: CopyTarget, new: CopyTarget) -> None:
+    """How far the branch is. What was proposed and not merged is compared again, and arrives the new way."""
+    if state := CopyState.objects.filter(target=old).first():
+        proposed = "" if state.source_oid else state.proposed_oid
+        far = {"source_oid": state.source_oid, "proposed_oid": proposed}
+        CopyState.objects.get_or_create(target=new, defaults=far)
 
 
 def written_by(store: Store, commit: str) -> set[bytes]:

@@ -6,27 +6,27 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import QuerySet
 
 from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal, visible_to
 from opssight.audit.record import record
 from opssight.core.errors import InvalidInput, NotFound
-from opssight.core.ids import as_uuid
 from repos.models import Repository
+from repos.selectors import repository_named
 from repos.webhook_status import is_told
 from syncs import jobs
 from syncs.copy.models import CopyRule, CopyTarget
 from syncs.copy.rules.config import CopyConfig, Target, by_target
-from syncs.copy.rules.file_config import FileConfig, flows_of, version_data
+from syncs.copy.rules.file_config import Config, FileConfig, flows_of, version_data
 from syncs.copy.rules.options import Options
 from syncs.copy.saved import ownership
 from syncs.copy.saved.collisions import collisions
+from syncs.copy.saved.leaving import Left, close_later
 from syncs.copy.transfer import signing
-from syncs.models import Job, Run, Trigger
+from syncs.models import Job, JobVersion, Run, Trigger
 from syncs.triggers import PULL_REQUEST, PUSHED, TAGS
 
-Config = CopyConfig | FileConfig
 Start = Literal["next", "now"]  # from the next change on, or the whole tree at once
 
 
@@ -127,14 +127,11 @@ class _Places:
 
 def _find(principal: Principal, name: str, role: Role) -> Repository:
     """The one repository with this id or name. NotFound where there is none, or are several."""
-    rows = visible_to(Repository.objects.all(), principal, role)
-    found: list[Repository] = list(rows.filter(Q(full_name=name) | Q(pk=as_uuid(name))).order_by("id")[:2])
-    if len(found) > 1:
-        raise NotFound(f"Several repositories are called {name!r}. Give the id of the one you mean.")
-    if not found:
+    found = repository_named(visible_to(Repository.objects.all(), principal, role), name)
+    if found is None:
         right = "you may write to" if role == Role.OPERATOR else "you can see"
         raise NotFound(f"There is no repository {name!r} that {right}.")
-    return found[0]
+    return found
 
 
 def create_rule(
@@ -195,11 +192,12 @@ def _refuse_collisions(principal: Principal, config: Config, job: Job | None = N
         raise InvalidInput("Two rules would write different content to the same file.", problems)
 
 
-def adopt(job: Job, because: str) -> Run:
+def adopt(principal: Principal, job: Job, because: str) -> Run:
     """Copy the whole tree, and count files that are at a target already, and equal, as the rule's own.
 
     From then on they go with their sources, where the rule says that.
     """
+    principal.require(Role.OPERATOR, job.team_id)
     return jobs.start(job, Run.Trigger.MANUAL, because, input={"whole": True, "adopt": True})
 
 
@@ -210,6 +208,7 @@ def _name_taken(name: str) -> InvalidInput:
 
 def _store(principal: Principal, job: Job, config: Config, note: str) -> bool:
     """Version, source, targets and trigger. True when there is a target that has no state yet."""
+    before = job.version
     jobs.add_version(principal, job, version_data(config), note)
     rule, _ = CopyRule.objects.update_or_create(
         job=job, defaults={"source_id": config.source_repository, "source_branch": config.source_branch}
@@ -225,13 +224,26 @@ def _store(principal: Principal, job: Job, config: Config, note: str) -> bool:
         )
         kept.append(row.pk)
         fresh = fresh or created
-    for dropped in rule.targets.exclude(pk__in=kept):
-        same_place = {"repository_id": dropped.repository_id, "branch": dropped.branch}
-        if heir := rule.targets.filter(pk__in=kept, **same_place).first():
-            ownership.hand_over(dropped, heir)  # only the way in which changes arrive is another one
-        dropped.delete()
+    _drop(job, rule.targets.exclude(pk__in=kept), rule.targets.filter(pk__in=kept), before)
     _listen(job, config)
     return fresh
+
+
+def _drop(
+    job: Job, dropped: QuerySet[CopyTarget], kept: QuerySet[CopyTarget], before: JobVersion | None
+) -> None:
+    """Forget targets; their pull requests, opened for the version `before`, are closed by a run."""
+    left = []
+    for target in dropped:
+        why = f"its rule does not copy to {target.branch} any more."
+        if heir := kept.filter(repository_id=target.repository_id, branch=target.branch).first():
+            # only the way in which changes arrive is another one
+            ownership.hand_over(target, heir)
+            why = f"its rule commits to {target.branch} directly now."
+        if target.strategy == "pull_request":
+            left.append(Left.of(target, before, why))
+        target.delete()
+    close_later(job, left, "targets that were taken out of the rule")
 
 
 def _listen(job: Job, config: Config) -> None:
@@ -258,8 +270,18 @@ def _heard(config: Config) -> list[tuple[str, str]]:
 
 
 def _first_run(job: Job, start: Start, baseline: str, *, adopting: bool = False) -> Run:
-    input: dict[str, Any] = {"whole": True} if start == "now" else {"baseline": baseline}
+    input: dict[str, Any] = {"whole": True} if start == "now" else {"baseline": baseline or _heard_head(job)}
     if adopting and start == "now":
         input["adopt"] = True
     because = f"version {job.version.number if job.version else 1} of the rule"
     return jobs.start(job, Run.Trigger.MANUAL, because, input=input)
+
+
+def _heard_head(job: Job) -> str:
+    """The source's head where each push is told, so that none is lost before the first run; else "".
+
+    Without webhooks it may be old, and the run looks for itself.
+    """
+    rule = CopyRule.objects.select_related("source").get(job=job)
+    told = rule.source_branch == rule.source.default_branch and is_told(rule.source)
+    return rule.source.head_oid if told else ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
@@ -17,6 +19,15 @@ from syncs.models import BAD_ITEMS, Item, ItemState, Job, Run, RunState
 LANE = "copy"
 
 
+@dataclass(frozen=True)
+class _Standing:
+    """How far the targets are. `behind`: commits; None where that is not known."""
+
+    state: Literal["fresh", "behind", "failed"]
+    sentence: str
+    behind: int | None = None
+
+
 def update(rule: CopyRule, source: Source, run: Run) -> None:
     """Write the status of the source repository's copy lane, over all rules that read from it.
 
@@ -24,51 +35,42 @@ def update(rule: CopyRule, source: Source, run: Run) -> None:
     oldest target and the head, None where that is not known. A run for a tag tells how far its own targets
     are.
     """
-    if source.end.tag:
-        _at_tag(rule, source, run)
-        return
-    targets = list(
-        CopyTarget.objects.filter(rule__source=rule.source, rule__job__enabled=True).select_related("state")
+    found = _at_tag(source, run) if source.end.tag else _at_branch(rule, source, run)
+    RepositoryStatus.objects.update_or_create(
+        repository=rule.source,
+        lane=LANE,
+        defaults={
+            "state": found.state,
+            "sentence": found.sentence,
+            "fresh_oid": source.head if found.state == "fresh" else "",
+            "behind": found.behind,
+            "fresh_at": now(),
+            "last_run": run.pk,
+        },
     )
+    if not source.end.tag:
+        Repository.objects.filter(pk=rule.source_id).update(head_oid=source.head, head_seen_at=now())
+
+
+def _at_branch(rule: CopyRule, source: Source, run: Run) -> _Standing:
+    rows = CopyTarget.objects.filter(rule__source=rule.source, rule__job__enabled=True)
+    targets = list(rows.select_related("state"))
     known = [target.state for target in targets if hasattr(target, "state")]
-    at_head = [state for state in known if state.source_oid == source.head]
-    proposed = [state for state in known if source.head == state.proposed_oid != state.source_oid]
-    waits = f", {len(proposed)} in pull requests" if proposed else ""
-    failed = Item.objects.filter(run=run, state__in=BAD_ITEMS).count()
+    at_head = sum(state.source_oid == source.head for state in known)
+    proposed = sum(source.head == state.proposed_oid != state.source_oid for state in known)
+    waits = f", {proposed} in pull requests" if proposed else ""
+    sentence = f"{at_head} of {count(len(targets), 'target')} at HEAD{waits}"
     behind = _behind(targets, source)
-    have = len(at_head) + len(proposed)
-    state = "failed" if failed else ("fresh" if have == len(targets) else "behind")
-    RepositoryStatus.objects.update_or_create(
-        repository=rule.source,
-        lane=LANE,
-        defaults={
-            "state": state,
-            "sentence": f"{len(at_head)} of {count(len(targets), 'target')} at HEAD{waits}",
-            "fresh_oid": source.head if state == "fresh" else "",
-            "behind": behind,
-            "fresh_at": now(),
-            "last_run": run.pk,
-        },
-    )
-    Repository.objects.filter(pk=rule.source_id).update(head_oid=source.head, head_seen_at=now())
+    if Item.objects.filter(run=run, state__in=BAD_ITEMS).exists():
+        return _Standing("failed", sentence, behind)
+    return _Standing("fresh" if at_head + proposed == len(targets) else "behind", sentence, behind)
 
 
-def _at_tag(rule: CopyRule, source: Source, run: Run) -> None:
-    items = list(Item.objects.filter(run=run).values_list("state", flat=True))
-    there = [state for state in items if state in (ItemState.DONE, ItemState.SKIPPED)]
-    state = "failed" if any(state in BAD_ITEMS for state in items) else "fresh"
-    RepositoryStatus.objects.update_or_create(
-        repository=rule.source,
-        lane=LANE,
-        defaults={
-            "state": state,
-            "sentence": f"{len(there)} of {count(len(items), 'target')} at {source.end.tag[:100]}",
-            "fresh_oid": source.head if state == "fresh" else "",
-            "behind": None,
-            "fresh_at": now(),
-            "last_run": run.pk,
-        },
-    )
+def _at_tag(source: Source, run: Run) -> _Standing:
+    states = list(Item.objects.filter(run=run).values_list("state", flat=True))
+    there = sum(state in (ItemState.DONE, ItemState.SKIPPED) for state in states)
+    sentence = f"{there} of {count(len(states), 'target')} at {source.end.tag[:100]}"
+    return _Standing("failed" if any(state in BAD_ITEMS for state in states) else "fresh", sentence)
 
 
 def _behind(targets: list[CopyTarget], source: Source) -> int | None:

@@ -27,6 +27,7 @@ from syncs.copy.rules.paths import shown
 if TYPE_CHECKING:
     from syncs.copy.transfer.transfer import End, Steps
 
+RUN_KEY: Final = "OpsSight-Run-Key"  # trailer: <run>/<target>/<commit of the source>
 PLAIN: Final = "100644"
 TREE: Final = "OpsSight-Tree"
 _BRANCH: Final = "opssight/signing-"
@@ -72,7 +73,7 @@ def signed_by_api(view: View, end: End, parent: str | None, commit: str, text: s
             "Push a first commit to it."
         )
     raw = view.raw_commit(commit)
-    branch = _BRANCH + hashlib.sha256(text.encode()).hexdigest()[:12]
+    branch = signing_branch(text)
     new = _new_commit(view, api, branch, parent, commit, f"{text}{TREE}: {tree_of(raw)}\n")
     try:
         oid = api.forge.commit_files(api.external_id, new)
@@ -80,8 +81,18 @@ def signed_by_api(view: View, end: End, parent: str | None, commit: str, text: s
         _bring(end, branch, oid)
         _check(view.raw_commit(oid), raw, api.forge.label)
     finally:
-        _remove(view, end, branch, steps)
+        remove(view, end, branch, steps)
     return oid
+
+
+def signing_branch(text: str) -> str:
+    """The branch that commits with this message, or with this run key, are made on for a moment.
+
+    It is one for each target, whose runs come one after the other: what stands there before was left by
+    a run that was killed.
+    """
+    target = text.rpartition(f"{RUN_KEY}: ")[2].partition("/")[2].partition("/")[0]
+    return _BRANCH + hashlib.sha256((target or text).encode()).hexdigest()[:12]
 
 
 def tree_of(raw: bytes) -> str:
@@ -186,7 +197,7 @@ def _above(raw: bytes) -> Sequence[bytes]:
     ]
 
 
-def _remove(view: View, end: End, branch: str, steps: Steps) -> None:
+def remove(view: View, end: End, branch: str, steps: Steps) -> None:
     """Delete the branch that the commit was made on, if it is there. Whatever is in the way is only told."""
     ref = f"refs/heads/{branch}".encode()
     try:

@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from repos.git.store import Store
-from syncs.copy.plan.plan import Plan
+from syncs.copy.plan.planned import Plan
 from syncs.copy.rules.options import Authors
 
 _LOOKED_AT: Final = 200  # commits; in what is older nobody looks for the author

@@ -21,8 +21,8 @@ from syncs.copy.plan.contents import (
     is_utf8,
     transformed,
 )
-from syncs.copy.plan.plan import Notice, Owned, PlannedWrite, Refusal, SourceFile, Wanted, wanted
-from syncs.copy.plan.wanted import refusal
+from syncs.copy.plan.planned import Notice, Owned, PlannedWrite, Refusal, SourceFile
+from syncs.copy.plan.wanted import Wanted, refusal, wanted
 from syncs.copy.rules.config import Flow
 from syncs.copy.rules.options import Options, Transform
 from syncs.copy.rules.paths import as_bytes, built_in_variables, shown

@@ -9,8 +9,9 @@ from opssight.core.errors import Failure, InvalidInput
 from repos.git.errors import TooLarge
 from repos.git.store import Store
 from syncs.copy.plan.contents import MAX_BYTES, blob_oid
-from syncs.copy.plan.plan import Manifest, Owned, Plan, PlannedWrite, Wanted
+from syncs.copy.plan.planned import Manifest, Owned, Plan, PlannedWrite
 from syncs.copy.plan.threeway import Version, merge
+from syncs.copy.plan.wanted import Wanted
 from syncs.copy.rules.paths import shown
 from syncs.copy.transfer.making import Maker
 

@@ -16,27 +16,15 @@ from repos.providers.base import Provider
 from repos.providers.forge import Forge
 from repos.providers.registry import provider_named
 from syncs.copy.plan.contents import MAX_BYTES, api_refusal
-from syncs.copy.plan.plan import (
-    Gone,
-    Manifest,
-    Notice,
-    Plan,
-    PlannedWrite,
-    SourceFile,
-    Tree,
-    Wanted,
-    merged,
-    plan_gone,
-    plan_wanted,
-    refused,
-    wanted,
-)
-from syncs.copy.plan.wanted import canonical
+from syncs.copy.plan.plan import Gone, merged, plan_gone, plan_wanted, refused
+from syncs.copy.plan.planned import Manifest, Notice, Plan, PlannedWrite, SourceFile, Tree
+from syncs.copy.plan.wanted import Wanted, canonical, wanted
 from syncs.copy.rules.config import Flow
 from syncs.copy.rules.paths import shown
 from syncs.copy.transfer.making import Made, Maker, Origin, facts_of, former, placed
 from syncs.copy.transfer.merging import Bring, Merger
 from syncs.copy.transfer.recording import Recorder
+from syncs.copy.transfer.signing import sign_of
 from syncs.copy.transfer.transfer import Source, Target
 
 GITHUB_BYTES: Final = 100 << 20  # what GitHub takes of one file
@@ -47,7 +35,7 @@ def largest_file(kind: str, *, by_api: bool = False) -> int | None:
 
     `by_api`: in a commit that it makes itself.
     """
-    provider = provider_named(kind) if by_api else Provider
+    provider = provider_named(kind) if kind and by_api else Provider
     if issubclass(provider, Forge) and provider.commit_bytes:
         return provider.commit_bytes
     return GITHUB_BYTES if kind == "github" else None
@@ -60,6 +48,15 @@ class Place:
     repository: str
     branch: str
     max_bytes: int | None = None
+
+    @classmethod
+    def of(cls, repository: str, branch: str, kind: str, flows: Sequence[Flow]) -> Place:
+        """`kind`: of its server, empty where that is not known.
+
+        Raises `PermanentFailure` where the flows cannot be signed as one commit.
+        """
+        by_api = sign_of(flow.options for flow in flows) == "api"
+        return cls(repository, branch, largest_file(kind, by_api=by_api))
 
 
 @dataclass

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 from opssight.core.errors import Conflict, InvalidInput
 from opssight.core.words import count
@@ -12,7 +13,8 @@ from repos.git.store import Store
 from repos.git.types import RefUpdate, Write
 from syncs.copy.plan.contents import MAX_BYTES, blob_oid
 from syncs.copy.plan.folders import Folders
-from syncs.copy.plan.plan import Plan, PlannedRecord, PlannedWrite, Refusal, Tree, with_writes
+from syncs.copy.plan.plan import with_writes
+from syncs.copy.plan.planned import Plan, PlannedRecord, PlannedWrite, Refusal, Tree
 from syncs.copy.plan.record import Entry, added
 from syncs.copy.plan.wanted import canonical
 from syncs.copy.rules.config import Flow
@@ -20,7 +22,39 @@ from syncs.copy.rules.options import Signing
 from syncs.copy.rules.paths import shown
 from syncs.copy.transfer.making import Origin
 from syncs.copy.transfer.merging import Bring
-from syncs.copy.transfer.transfer import REBUILDS, RUN_KEY, SOURCE, Copier, End, Message, Target, open_target
+from syncs.copy.transfer.transfer import (
+    REBUILDS,
+    RUN_KEY,
+    SOURCE,
+    Copier,
+    End,
+    Message,
+    Source,
+    Target,
+    open_target,
+)
+
+
+@dataclass(frozen=True)
+class DeletionList:
+    """A list in another repository or branch than the target, and what is to be written down in it."""
+
+    repository: str
+    branch: str
+    file: str
+    entries: Sequence[Entry]
+
+
+def lists_of(plan: Plan, source: Source, message: Message) -> Iterator[DeletionList]:
+    """The lists elsewhere that the plan writes to; each becomes one commit there."""
+
+    def place(record: PlannedRecord) -> tuple[str, str, str]:
+        return record.repository, record.branch, record.file
+
+    records = sorted((one for one in plan.records if one.repository), key=place)
+    for (repository, branch, file), group in groupby(records, key=place):
+        lines = entries(group, message.flow, source.end.store, source.head)
+        yield DeletionList(repository, branch, file, lines)
 
 
 def entries(records: Iterable[PlannedRecord], flow: Flow, store: Store, head: str) -> list[Entry]:
@@ -103,35 +137,34 @@ def _read(store: Store, oid: str) -> bytes:
         raise InvalidInput(f"is larger than {MAX_BYTES // 1_000_000} MB; name another file") from None
 
 
-def recording_message(message: Message, number: int) -> str:
+def record_elsewhere(copier: Copier, end: End, wanted: DeletionList, message: Message) -> str:
+    """Add the entries to the list at `end`, as a commit there. "" where it has all of them.
+
+    Raises `Conflict` after losing three times against others, and what git says about that repository.
+    """
+    path = wanted.file.encode("utf-8", "surrogateescape")
+    copier.require_signature(end, message.sign)
+    for _ in range(REBUILDS):
+        target = open_target(end, copier.steps)
+        old = target.files.get(path)
+        try:
+            data, fresh = added(_content(end, old), wanted.entries)
+        except InvalidInput as error:
+            raise InvalidInput(f"{shown(path)} in {end.name} {error.sentence}.") from None
+        if not fresh:
+            return ""
+        text = _message(message, len(wanted.entries))
+        if commit := _push(copier, target, path, data, text, message.sign):
+            return commit
+    raise Conflict(f"{end.name} {end.branch} changed each time just before our push; it is tried again.")
+
+
+def _message(message: Message, number: int) -> str:
     flow = message.flow
     return (
         f"Record {count(number, 'deleted file')} of {flow.target_repo}\n\n"
         f"{SOURCE}: {flow.source_repo}@{message.head}\n{RUN_KEY}: {message.run_key}\n"
     )
-
-
-def record_elsewhere(
-    copier: Copier, end: End, file: str, wanted: Sequence[Entry], message: str, sign: Signing
-) -> str:
-    """Add the entries to a list in another branch, as a commit there. "" where it has all of them.
-
-    Raises `Conflict` after losing three times against others, and what git says about that repository.
-    """
-    path = file.encode("utf-8", "surrogateescape")
-    copier.require_signature(end, sign)
-    for _ in range(REBUILDS):
-        target = open_target(end, copier.steps)
-        old = target.files.get(path)
-        try:
-            data, fresh = added(_content(end, old), wanted)
-        except InvalidInput as error:
-            raise InvalidInput(f"{shown(path)} in {end.name} {error.sentence}.") from None
-        if not fresh:
-            return ""
-        if commit := _push(copier, target, path, data, message, sign):
-            return commit
-    raise Conflict(f"{end.name} {end.branch} changed each time just before our push; it is tried again.")
 
 
 def _content(end: End, old: tuple[str, str] | None) -> bytes | None:

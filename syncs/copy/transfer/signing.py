@@ -7,13 +7,19 @@ from typing import Final
 
 from django.conf import settings
 
-from opssight.core.errors import PermanentFailure
+from opssight.core import openpgp
+from opssight.core.errors import InvalidInput, PermanentFailure
 from repos.git import keys
+from repos.git.signing import SigningKey
 from syncs.copy.rules.options import Options, Signing
 
 NO_KEY: Final = (
     "Commits are to be signed with the key of this installation, and there is none. "
     "Set OPSSIGHT_SIGNING_KEY, or leave them unsigned."
+)
+EXPIRED: Final = (
+    "The key in OPSSIGHT_SIGNING_KEY cannot sign any more: it has expired, or was revoked. "
+    "Give the key another date or make a new one, and set it there."
 )
 NO_AUTHOR: Final = (
     "A commit that the provider makes and signs is by the account of the connection. "
@@ -21,12 +27,18 @@ NO_AUTHOR: Final = (
 )
 
 
-def installation_key() -> keys.Key | None:
-    """The key in OPSSIGHT_SIGNING_KEY, which was checked at the start."""
-    return keys.opened(settings.SIGNING_KEY) if settings.SIGNING_KEY else None
+def installation_key() -> SigningKey | None:
+    """The key in OPSSIGHT_SIGNING_KEY, which was checked at the start. Raises `PermanentFailure`."""
+    text, passphrase = settings.SIGNING_KEY, settings.SIGNING_PASSPHRASE
+    try:
+        if text.startswith(openpgp.ARMOR):
+            return openpgp.opened(text, passphrase)
+        return keys.opened(text, passphrase) if text else None
+    except (InvalidInput, ValueError):
+        raise PermanentFailure(EXPIRED) from None
 
 
-def required_key() -> keys.Key:
+def required_key() -> SigningKey:
     """Raises `PermanentFailure` where there is none."""
     key = installation_key()
     if key is None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from opssight.core.errors import Conflict, NotFound, PermanentFailure
@@ -15,16 +15,17 @@ from repos.git.remote import Remote
 from repos.git.store import Store, Stores
 from repos.git.types import RefResult, RefUpdate, Write
 from repos.git.view import View
-from syncs.copy.plan.plan import Plan
+from syncs.copy.plan.planned import Plan
 from syncs.copy.rules.config import Flow
 from syncs.copy.rules.matching import compile_rule
 from syncs.copy.rules.messages import render_message
 from syncs.copy.rules.options import Signing
-from syncs.copy.transfer.api_commits import CommitApi, required_api, signed_by_api
+from syncs.copy.transfer import api_commits
+from syncs.copy.transfer.api_commits import CommitApi, remove, required_api, signed_by_api, signing_branch
 from syncs.copy.transfer.authors import author_of
 from syncs.copy.transfer.signing import required_key, sign_of
 
-RUN_KEY = "OpsSight-Run-Key"
+RUN_KEY = api_commits.RUN_KEY
 SOURCE = "OpsSight-Source"
 REBUILDS = 3  # how often a push that lost against another one is built again on the new tip
 
@@ -86,8 +87,8 @@ class Copied:
     found: bool = False  # the commit was already there: an earlier attempt had pushed it
 
 
-def open_source(end: End, steps: Steps, *, head: str = "") -> Source:
-    """Look at the source branch and fetch it if its tip is new. `head` pins a commit of it."""
+def open_source(end: End, steps: Steps) -> Source:
+    """Look at the source branch and fetch it if its tip is new."""
     refs = end.store.look(end.remote)
     steps.count("looks")
     tip = refs.refs.get(end.ref.encode())
@@ -95,10 +96,8 @@ def open_source(end: End, steps: Steps, *, head: str = "") -> Source:
         raise _no_branch(end, refs.refs)
     steps.checkpoint("source-looked")
     _fetch(end, tip, steps, partial=False)
-    if head and not end.store.has(head):
-        raise NotFound(f"{end.name} has no commit {head[:12]}; is it on branch {end.branch}?")
     steps.checkpoint("source-fetched")
-    return Source(end, head or (_commit_of(end, tip) if end.tag else tip))
+    return Source(end, _commit_of(end, tip) if end.tag else tip)
 
 
 def _commit_of(end: End, tip: str) -> str:
@@ -136,13 +135,14 @@ def _no_branch(end: End, refs: Mapping[bytes, str]) -> NotFound:
 class Target:
     """The target as it is now: its tip (None: an empty repository) and the files there.
 
-    `proposed` is the tip of the branch that was asked for beside it, "" where there is none.
+    `proposed` is the tip of the branch that was asked for beside it, "" where there is none; `refs` are all.
     """
 
     end: End
     tip: str | None
     files: Mapping[bytes, tuple[str, str]]
     proposed: str = ""
+    refs: Mapping[bytes, str] = field(default_factory=dict)
 
 
 def open_target(end: End, steps: Steps, branch: str = "") -> Target:
@@ -164,7 +164,7 @@ def open_target(end: End, steps: Steps, branch: str = "") -> Target:
     if proposed:
         _fetch(beside, proposed, steps, partial=True)
     steps.checkpoint("target-fetched")
-    return Target(end, tip, target_files(end.store, tip), proposed)
+    return Target(end, tip, target_files(end.store, tip), proposed, refs.refs)
 
 
 def target_files(store: Store, tip: str) -> dict[bytes, tuple[str, str]]:
@@ -248,6 +248,7 @@ class Copier:
         self.require_signature(end, message.sign)
         for attempt in range(REBUILDS):
             target = open_target(end, self.steps)
+            self.tidy(target, message)
             plan = planner.plan(source, target)
             self.steps.checkpoint("planned")
             earlier = target.tip and end.store.find_trailer(target.tip, RUN_KEY, message.run_key)
@@ -296,6 +297,13 @@ class Copier:
         author = author_of(authors, store, plan, message.since, source.head)
         text, sign = message.text(plan), message.sign
         return self.made(view, target.end, parent, writes, deletes, text=text, sign=sign, author=author)
+
+    def tidy(self, target: Target, message: Message) -> None:
+        """Delete the branch on which a killed run had a commit signed."""
+        branch = signing_branch(message.run_key)
+        if f"refs/heads/{branch}".encode() in target.refs:
+            with self.stores.view([target.end.store]) as view:
+                remove(view, target.end, branch, self.steps)
 
     def require_signature(self, end: End, sign: Signing) -> None:
         """Raises `PermanentFailure` where commits cannot be signed like this, before anything is begun."""

@@ -1,4 +1,4 @@
-"""“How it arrives” in the workbench: what can be chosen, what each choice means, what a provider lacks."""
+"""“When and how it arrives” in the workbench: what can be chosen, what it means, what a provider lacks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 from opssight.core.words import join_words
 from repos.providers.registry import provider_named
 from repos.providers.types import Capability
+from syncs.copy.forms.listening_fields import ListeningDraft
 from syncs.copy.forms.option_fields import OptionsDraft
 from syncs.copy.forms.rule_form import Draft, Names, Problems
 from syncs.copy.rules.options import RECORD_FILE
@@ -72,7 +73,7 @@ QUESTIONS: Final[Mapping[str, tuple[str, Answers]]] = {
         "The commit is",
         (
             ("none", "Not signed", "As git makes it."),
-            ("key", "Signed with the installation's key", "An ssh key that the administrator has set up."),
+            ("key", "Signed with the installation's key", "The administrator has set one up, of ssh or GPG."),
             (
                 "api",
                 "Made and signed by the provider",
@@ -82,6 +83,11 @@ QUESTIONS: Final[Mapping[str, tuple[str, Answers]]] = {
     ),
 }
 
+EVENTS: Final[Answers] = (
+    ("push", "A push", "The source branch moves, whatever moved it."),
+    ("pull_request", "A merged pull request", "Into the source branch; messages then know its number."),
+    ("tag", "A tag", "The commit that it stands for is copied, not what the branch has by then."),
+)
 UPDATES: Final[Answers] = (
     ("update", "made again on the newest base", "Always one commit."),
     ("append", "one more commit is added", "Reviewers see what came since."),
@@ -124,7 +130,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Question:
-    """Radio buttons; `field` carries the problems, `note` what a target's provider cannot do."""
+    """Radio buttons, or boxes to tick; `field` carries the problems, `note` what a provider cannot do."""
 
     legend: str
     answers: Sequence[Answer]
@@ -149,7 +155,10 @@ class TransformRow:
 
 @dataclass(frozen=True)
 class Arrival:
-    """The whole section. `notes` are by field; `open`: something is not as in a new rule, or is wrong."""
+    """The whole section. `notes` are by field; `awaited` is what starts the rule.
+
+    `open`: something is not as in a new rule, or is wrong.
+    """
 
     sentence: str
     open: bool
@@ -159,6 +168,7 @@ class Arrival:
     transforms: Sequence[TransformRow]
     notes: Mapping[str, str]
     kept: Sequence[str]
+    awaited: str
     draft: OptionsDraft
 
     @property
@@ -182,10 +192,13 @@ def arrival(draft: Draft, names: Names, problems: Problems, *, opened: bool = Fa
         )
         for name, (legend, answers) in QUESTIONS.items()
     }
+    questions["events"] = _events(draft, problems, notes.get("events", ""))
     fields = {name: _field(name, label, options, problems) for name, label in _FIELDS.items()}
+    tags = draft.listening.tags
+    fields["tags"] = Field("tags", "tags", "Tags", tags, problems.get("tags", []), "every tag")
     rows = [_row(index, options, problems) for index in range(len(options.transforms))]
     made = Arrival(
-        sentence=_sentence(options, len(draft.kept)),
+        sentence=_sentence(draft),
         open=False,
         questions=questions,
         fields=fields,
@@ -197,11 +210,19 @@ def arrival(draft: Draft, names: Names, problems: Problems, *, opened: bool = Fa
         transforms=rows,
         notes=notes,
         kept=sorted(draft.kept),
+        awaited=draft.listening.awaited,
         draft=options,
     )
     wrong = any(field.errors for field in made.all_fields)
-    changed = options != OptionsDraft() or bool(draft.kept)
+    changed = (draft.listening, options) != (ListeningDraft(), OptionsDraft()) or bool(draft.kept)
     return replace(made, open=opened or wrong or changed)
+
+
+def _events(draft: Draft, problems: Problems, note: str) -> Question:
+    legend, ticked = "What starts it", draft.listening.events
+    answers = [Answer(value, label, sentence, value in ticked) for value, label, sentence in EVENTS]
+    field = Field("events", "events", legend, "", problems.get("events", []))
+    return Question(legend, answers, field, note, "pull_request")
 
 
 _FIELDS: Final = {
@@ -265,24 +286,30 @@ _TRANSFORM_WORDS: Final = {
 }
 
 
-def _sentence(options: OptionsDraft, kept: int) -> str:
-    said = [words.get(getattr(options, name), "") for name, words in _SUMMARY.items()]
-    if options.transforms:
+def _sentence(draft: Draft) -> str:
+    said = [] if draft.listening == ListeningDraft() else [f"after a {draft.listening.awaited}"]
+    said += [words.get(getattr(draft.options, name), "") for name, words in _SUMMARY.items()]
+    if draft.options.transforms:
         said.append("contents are changed")
-    if kept:
+    if draft.kept:
         said.append("more in the YAML")
     text = ", ".join(one for one in said if one)
     return text[:1].upper() + text[1:]
 
 
-# --- what the targets' providers lack -------------------------------------------------------------------
+# --- what the providers lack -------------------------------------------------------------------
 
 
 def _notes(draft: Draft, names: Names) -> dict[str, str]:
-    """By field: which targets it does nothing at, and what happens there instead."""
+    """By field: at which repositories it does nothing, and what happens there instead; empty: at none."""
+    source = names.find(draft.source)
+    sources = [(source.label, source.provider)] if source else []
     targets = [choice for row in draft.targets if (choice := names.find(row.repository))]
     places = [(choice.label, choice.provider) for choice in targets]
     found = {
+        "events": _said(
+            sources, _lacks(Capability.PULL_REQUESTS), "has none: each move of the branch starts it."
+        ),
         "strategy": _said(
             places, _lacks(Capability.PULL_REQUESTS), "has no pull requests: the change waits on a branch."
         ),
@@ -291,7 +318,7 @@ def _notes(draft: Draft, names: Names) -> dict[str, str]:
     forges = [place for place in places if not _lacks(Capability.PULL_REQUESTS)(place[1])]
     for name, capability, sentence in _CAPABLE:
         found[name] = _said(forges, _lacks(capability), sentence)
-    return {name: sentence for name, sentence in found.items() if sentence}
+    return found
 
 
 _CAPABLE: Final = (

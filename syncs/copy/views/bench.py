@@ -13,12 +13,12 @@ from opssight.core.words import count
 from opssight.web.formats import format_count
 from opssight.web.parts import TreeNode
 from syncs.copy.forms.rule_form import Checked, Draft
-from syncs.copy.plan.plan import Refusal
+from syncs.copy.plan.planned import Refusal
 from syncs.copy.preview.preview import Preview, TargetPreview, preview
 from syncs.copy.rules.config import CopyConfig
 from syncs.copy.rules.file_config import read_version
 from syncs.copy.rules.paths import shown
-from syncs.copy.views.folders import branch, path_in, tree
+from syncs.copy.views.folders import Shape, branch, path_in, tree
 from syncs.copy.views.looking import Looking
 from syncs.copy.views.pane import Pane, pane
 from syncs.copy.views.trees import left_alone, source_shape, target_shape
@@ -67,8 +67,15 @@ class Bench:
         return self.checked.usable
 
     @cached_property
-    def matched(self) -> int:
-        return len(self.found.matched) if self.found else 0
+    def matches(self) -> tuple[tuple[bytes, int], ...]:
+        """What the rules take, as (source path, rule from 0)."""
+        config = self.config
+        return self.found.matches(config.rules, config.match) if self.found and config else ()
+
+    @cached_property
+    def matched(self) -> dict[bytes, int]:
+        """The first rule (from 0) that takes each source path."""
+        return dict(reversed(self.matches))
 
     @property
     def total(self) -> int:
@@ -79,7 +86,7 @@ class Bench:
         """How many files each row takes; None where that is not known."""
         counts: list[int | None] = [None] * len(self.draft.rules)
         if self.found and self.found.oid:
-            taken = Counter(rule for _, rule in self.found.matches)
+            taken = Counter(rule for _, rule in self.matches)
             for index, row in enumerate(self.checked.rule_rows):
                 counts[row] = taken[index]
         return counts
@@ -87,7 +94,7 @@ class Bench:
     @property
     def targets(self) -> list[tuple[int, TargetPreview]]:
         """The targets that can be planned, with their row in the form."""
-        found = self.found.targets if self.found else []
+        found = self.found.targets if self.found and self.found.oid else []
         return list(zip(self.checked.target_rows, found, strict=False))
 
     @property
@@ -109,15 +116,18 @@ class Bench:
     @property
     def fetching(self) -> bool:
         """Whether something is on its way, so that the page has to ask again."""
-        found = self.found
-        waits = found is not None and (found.fetching or any(t.fetching for t in found.targets))
+        waits = self.found is not None and self.found.fetching
         return waits or (self.pane is not None and self.pane.fetching)
 
     @cached_property
     def source_tree(self) -> list[TreeNode]:
         if self.found is None or not self.found.oid:
             return []
-        return tree(source_shape(self.found, self.checked.rule_rows, self.looking, self.folder_url))
+        return tree(self._source_shape(self.found))
+
+    def _source_shape(self, found: Preview) -> Shape:
+        rows = self.checked.rule_rows
+        return source_shape(found, self.matched, rows, self.looking, self.folder_url)
 
     @cached_property
     def target_tree(self) -> list[TreeNode]:
@@ -132,7 +142,7 @@ class Bench:
             return []
         path, rows = path_in(key), self.checked.rule_rows
         if key.startswith("s:"):
-            return branch(source_shape(self.found, rows, self.looking, self.folder_url), path)
+            return branch(self._source_shape(self.found), path)
         target = next((pair for pair in self.targets if key.startswith(f"t{pair[0]}:")), None)
         if target is None:
             return []
@@ -151,7 +161,8 @@ class Bench:
     def pane(self) -> Pane | None:
         if self.found is None or self.config is None or not self.looking.show:
             return None
-        return pane(self.looking.show, self.found, self.target, self.config, self.checked.rule_rows)
+        rows = self.checked.rule_rows
+        return pane(self.looking.show, self.found, self.matched, self.target, self.config, rows)
 
     @property
     def shown_source(self) -> str:
@@ -163,8 +174,8 @@ class Bench:
     def plan_line(self) -> str:
         if self.found is None or not self.found.oid:
             return ""
-        files = f"{format_count(self.matched)} of {count(self.total, 'file')}"
-        verb = "matches" if self.matched == 1 else "match"
+        files = f"{format_count(len(self.matched))} of {count(self.total, 'file')}"
+        verb = "matches" if len(self.matched) == 1 else "match"
         return f"{files} {verb} · planned in {self.milliseconds} ms · as you type"
 
     @property
@@ -190,15 +201,10 @@ def plan_draft(
     started = time.perf_counter()
     found = None
     if checked.usable is not None:
-        found = preview(principal, checked.usable, live_config(job), job)
+        live = read_version(job.version.config) if job is not None and job.version is not None else None
+        found = preview(principal, checked.usable, job, live=live)
     taken = round((time.perf_counter() - started) * 1_000)
     return Bench(draft, checked, looking, job, folder_url, found, milliseconds=taken)
-
-
-def live_config(job: Job | None) -> CopyConfig | None:
-    """The version that runs today; None for a rule that is made from a file, or has none."""
-    config = read_version(job.version.config) if job is not None and job.version is not None else None
-    return config if isinstance(config, CopyConfig) else None
 
 
 def _tab(row: int, target: TargetPreview, current: bool) -> Tab:
@@ -206,10 +212,8 @@ def _tab(row: int, target: TargetPreview, current: bool) -> Tab:
     if target.plan is None:
         note = "fetching" if target.fetching else "not readable"
         return Tab(row, name, 0, 0, 0, note, current)
-    added = sum(1 for write in target.plan.writes if write.action == "add")
-    changed = len(target.plan.writes) - added
     note = "nothing" if target.plan.empty else ""
-    return Tab(row, name, added, changed, len(target.plan.deletes), note, current)
+    return Tab(row, name, target.added, target.changed, target.removed, note, current)
 
 
 def _saving(bench: Bench) -> Saving:

@@ -155,7 +155,7 @@ class FilePage(TeamPage):
         if file.repository is not None:
             facts.append(Fact("Kept in", f"{file.repository.full_name} {file.branch}"))
             facts.append(Fact("Path", file.path))
-        facts.append(Fact("Taken in by", file.created_by.email if file.created_by else "nobody who is here"))
+        facts.append(Fact("Imported by", file.created_by.email if file.created_by else "nobody who is here"))
         return facts
 
     def _changes(self, version: ConfigVersion) -> list[DiffLine]:

@@ -1,4 +1,4 @@
-"""Taking in the file of another copier: from a repository, pasted, or uploaded. Nothing is saved before it is
+"""Importing the file of another copier: from a repository, pasted, or uploaded. Nothing is saved before it is
 looked at: what it makes, what is missing, and what each rule would do now.
 """
 
@@ -29,14 +29,14 @@ from syncs.copy.files.asked import (
     missing,
     repository_of,
 )
-from syncs.copy.files.following import Place
+from syncs.copy.files.following import Location
 from syncs.copy.files.given import PASTED, Given, configs_of, plain_config
 from syncs.copy.files.reads import as_text, in_team
 from syncs.copy.forms.option_fields import plain_lines
 from syncs.copy.forms.rule_form import Names
 from syncs.copy.forms.yaml_text import to_yaml
 from syncs.copy.models import ConfigFile
-from syncs.copy.preview.ahead import TargetAhead, ahead_of
+from syncs.copy.preview.preview import TargetPreview, preview
 from syncs.copy.rules.config import to_data
 from syncs.copy.rules.file_config import FileConfig
 from syncs.copy.saved.service import resolve
@@ -53,7 +53,7 @@ class Made:
     """A rule that the file makes, and what it would do now at each target."""
 
     config: FileConfig
-    targets: Sequence[TargetAhead]
+    targets: Sequence[TargetPreview]
     text: str  # of a rule made here that does the same; empty: there is none
 
     @property
@@ -94,7 +94,7 @@ class ImportPage(TeamPage):
     template_name = "copy/import.html"
 
     def crumbs(self) -> Sequence[Crumb]:
-        return [Crumb("Copy", reverse("copy")), Crumb("Take in a file")]
+        return [Crumb("Copy", reverse("copy")), Crumb("Import a file")]
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         way = request.GET.get("from", "")
@@ -145,21 +145,21 @@ class ImportPage(TeamPage):
             texts = _uploaded(uploads)
         return Form(**{**vars(form), "texts": texts})
 
-    def _asked(self, form: Form) -> tuple[Answer[Given], Place]:
+    def _asked(self, form: Form) -> tuple[Answer[Given], Location]:
         team, source = self.request.team, form.named_source
         if form.way != "repository":
-            place = Place(source=source or ("", ""))
+            place = Location(source=source or ("", ""))
             return asked_texts(self.principal, team, form.texts or {}, source, wait=WAIT), place
         if not (form.repository and form.path):
             raise InvalidInput("Name the repository and the path of the file in it.")
         row = repository_of(self.principal, team, form.repository)
         branch = form.branch or row.default_branch or "main"
-        place = Place(row, branch, form.path)
+        place = Location(row, branch, form.path)
         return asked_repository(self.principal, team, row, branch, form.path, wait=WAIT), place
 
     # --- doing -------------------------------------------------------------------------------------
 
-    def _saved(self, form: Form, given: Given, place: Place) -> HttpResponse:
+    def _saved(self, form: Form, given: Given, place: Location) -> HttpResponse:
         mode = ConfigFile.Mode.ENABLED if form.mode == "enabled" else ConfigFile.Mode.SHADOW
         file = config_files.create(self.principal, self.request.team, form.name, given, place, mode)
         messages.success(self.request, f"{file.name} is in force. {MEANS[mode.value]}")
@@ -175,12 +175,12 @@ class ImportPage(TeamPage):
         key = ("copy-import", self.request.team.pk, connection.pk, *names)
         principal = in_team(self.principal, self.request.team)
 
-        def take_in() -> list[Repository]:
+        def imported() -> list[Repository]:
             found = discovery.by_names(connection, names)
             ids = {one.remote.external_id for one in found}
             return inventory.import_repositories(principal, connection, ids, found=found)
 
-        answer = ask(key, 5.0, take_in, owner=self.request.team.pk, wait=5.0)
+        answer = ask(key, 5.0, imported, owner=self.request.team.pk, wait=5.0)
         if answer.sentence:
             raise InvalidInput(answer.sentence)
         return answer.pending
@@ -229,7 +229,7 @@ class ImportPage(TeamPage):
             assert isinstance(resolved, FileConfig)  # noqa: S101 - it is what was given
             plain = plain_config(config)
             text = to_yaml(to_data(plain)) if plain else ""
-            made.append(Made(config, ahead_of(principal, resolved).targets, text))
+            made.append(Made(config, preview(principal, resolved).targets, text))
         return made
 
     def _connections(self, absent: Sequence[str]) -> list[tuple[Connection, int | None]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from opssight.core.errors import InvalidInput
 from opssight.core.words import count
 from opssight.web.parts import DiffLine, Fact, Reason
-from syncs.copy.plan.plan import PlannedWrite
-from syncs.copy.preview.preview import Preview, TargetPreview, file_diff, matches_of
+from syncs.copy.plan.planned import PlannedWrite
+from syncs.copy.preview.diff import file_diff
+from syncs.copy.preview.preview import Preview, TargetPreview
 from syncs.copy.rules.config import DEFAULT_MESSAGE, CopyConfig
 from syncs.copy.rules.matching import compile_rule
 from syncs.copy.rules.messages import render_message
@@ -52,17 +53,25 @@ class Pane:
 
 
 def pane(
-    key: str, found: Preview, target: TargetPreview | None, config: CopyConfig, rows: Sequence[int]
+    key: str,
+    found: Preview,
+    matched: Mapping[bytes, int],
+    target: TargetPreview | None,
+    config: CopyConfig,
+    rows: Sequence[int],
 ) -> Pane | None:
-    """What to show of the chosen file; None when nothing is chosen or it is not there any more."""
+    """What to show of the chosen file; None when nothing is chosen or it is not there any more.
+
+    `matched` gives the rule of each path that one takes.
+    """
     path = path_in(key)
     if key.startswith("s:"):
-        if not any(file.path == path for file in found.files):
+        if path not in found.files:
             return None
-        write = _write_of(target, source=path) if path in found.matched else None
+        write = _write_of(target, source=path) if path in matched else None
         if write and target:
             return _diff(found, target, write, rows, config)
-        why = _why(path, found, config, rows)
+        why = _why(path, found, len(matched), config, rows)
         return replace(why, sentence=_left(target, path) or why.sentence)
     if key.startswith("t:") and target:
         write = _write_of(target, target_path=path)
@@ -97,20 +106,14 @@ def _diff(
     )
     if target.plan and write in target.plan.same:
         return replace(base, sentence="Already the same there: nothing to write.")
-    diff = file_diff(target, write)
+    diff = file_diff(target, write.path)
     return replace(
         base,
         mark="added" if write.old is None else "changed",
         lines=diff_lines(diff.lines),
-        sentence=diff.sentence or _mode(write, empty=not diff.lines and not diff.fetching),
+        sentence=diff.sentence,
         fetching=diff.fetching,
     )
-
-
-def _mode(write: PlannedWrite, *, empty: bool) -> str:
-    if write.old and write.old[0] != write.mode:
-        return f"The file's mode changes from {write.old[0]} to {write.mode}."
-    return "The file is empty." if empty else ""
 
 
 def _facts(found: Preview, target: TargetPreview, config: CopyConfig) -> list[Fact]:
@@ -155,7 +158,7 @@ def _untouched(path: bytes, target: TargetPreview) -> Pane | None:
     return None
 
 
-def _why(path: bytes, found: Preview, config: CopyConfig, rows: Sequence[int]) -> Pane:
+def _why(path: bytes, found: Preview, matched: int, config: CopyConfig, rows: Sequence[int]) -> Pane:
     answers = explain(config.rules, path, config.match)
     reasons = []
     for answer in answers:
@@ -166,11 +169,11 @@ def _why(path: bytes, found: Preview, config: CopyConfig, rows: Sequence[int]) -
         reasons.append(Reason(str(rows[answer.rule_index] + 1), STATES[answer.verdict], lead, text))
     taken = any(answer.verdict in ("takes", "refused") for answer in answers)
     sentence = "" if reasons else "There is no complete rule yet that could take it."
-    fixes = [] if taken else _fixes(path, found, config, rows)
+    fixes = [] if taken else _fixes(path, found, matched, config, rows)
     return Pane(shown(path), reasons=reasons, fixes=fixes, sentence=sentence)
 
 
-def _fixes(path: bytes, found: Preview, config: CopyConfig, rows: Sequence[int]) -> list[Fix]:
+def _fixes(path: bytes, found: Preview, matched: int, config: CopyConfig, rows: Sequence[int]) -> list[Fix]:
     left_out = next((a for a in explain(config.rules, path, config.match) if a.verdict == "left out"), None)
     only = Fix("Take only this file", "only")
     if left_out is None:
@@ -179,7 +182,7 @@ def _fixes(path: bytes, found: Preview, config: CopyConfig, rows: Sequence[int])
     rule = config.rules[index]
     kept = tuple(text for text in rule.exclude if text != left_out.exclude)
     rules = (*config.rules[:index], replace(rule, exclude=kept), *config.rules[index + 1 :])
-    more = len(dict(matches_of(found, rules, config.match))) - len(found.matched)
+    more = len(dict(found.matches(rules, config.match))) - matched
     take = Fix(
         f"Drop this “but not” (+{count(more, 'file')})",
         f"include:{rows[index]}:{rule.exclude.index(left_out.exclude)}",

@@ -15,7 +15,8 @@ from django.urls import reverse
 from opssight.core.errors import Failure
 from opssight.core.words import count
 from opssight.web.parts import DiffLine
-from syncs.copy.preview.ahead import Ahead, TargetAhead, ahead, diff_of
+from syncs.copy.preview.diff import file_diff
+from syncs.copy.preview.preview import Preview, TargetPreview, preview
 from syncs.copy.rules.file_config import flows_of, read_version
 from syncs.copy.rules.paths import as_bytes, shown
 from syncs.copy.rules.tester import Tested, try_path
@@ -42,7 +43,7 @@ class FileRow:
 class TargetCard:
     """One target with its files."""
 
-    one: TargetAhead
+    one: TargetPreview
     rows: Sequence[FileRow]
     more: int
     lines: Sequence[str]  # what is to be known beside the files
@@ -88,13 +89,16 @@ class PlanPage(RulePage):
         given = {name: self.request.GET.get(name, "").strip() for name in ("at", "pull", "whole")}
         return {name: text[:300] for name, text in given.items() if text}
 
-    def look(self, only: str = "") -> Ahead:
-        asked = self.asked
-        return ahead(
+    def look(self, only: str = "") -> Preview:
+        job, asked = self.saved, self.asked
+        if job.version is None:
+            raise Http404
+        return preview(
             self.principal,
-            self.saved,
-            asked.get("at", ""),
-            asked.get("pull", ""),
+            read_version(job.version.config),
+            job,
+            at=asked.get("at", ""),
+            pull=asked.get("pull", ""),
             whole=asked.get("whole") == "1",
             only=only,
         )
@@ -106,7 +110,7 @@ class PlanPage(RulePage):
         query = urlencode(self.asked)
         return super().get_context_data(
             found=found,
-            cards=[self._card(one, query) for one in found.targets],
+            cards=[self._card(one, query) for one in found.targets if found.oid],
             asked=self.asked,
             query=query,
             path=path,
@@ -119,17 +123,17 @@ class PlanPage(RulePage):
         job = self.saved
         try:
             because = f"a request by {self.principal.label} to take over what is there"
-            run = adopt(job, because)
+            run = adopt(self.principal, job, because)
         except Failure as failure:
             messages.error(request, failure.sentence)
             return HttpResponseRedirect(reverse("copy_plan", args=[job.pk]))
         return HttpResponseRedirect(run_url(run))
 
-    def _card(self, one: TargetAhead, query: str) -> TargetCard:
+    def _card(self, one: TargetPreview, query: str) -> TargetCard:
         plan = one.plan
         if plan is None:
             return TargetCard(one, (), 0, (), ())
-        base = reverse("copy_plan_file", args=[self.saved.pk, one.target.pk])
+        base = reverse("copy_plan_file", args=[self.saved.pk, one.target.pk or 0])
         rows = _rows(one, f"{base}?{query}{'&' if query else ''}file=")
         left = [refusal.sentence for refusal in plan.refused]
         return TargetCard(
@@ -172,7 +176,7 @@ class PlanFile(PlanPage):
             lines: list[DiffLine] = []
             fetching, sentence = found.fetching, one.sentence or found.moment.sentence
         else:
-            diff = diff_of(found, one, path)
+            diff = file_diff(one, path)
             lines, fetching, sentence = diff_lines(diff.lines), diff.fetching, diff.sentence
         context = {"lines": lines, "fetching": fetching, "sentence": sentence, "path": shown(path)}
         context["again"] = request.get_full_path()
@@ -182,7 +186,7 @@ class PlanFile(PlanPage):
         return self.render_to_response({**RulePage.get_context_data(self, **kwargs), **context})
 
 
-def _rows(one: TargetAhead, url: str) -> list[FileRow]:
+def _rows(one: TargetPreview, url: str) -> list[FileRow]:
     assert one.plan is not None  # noqa: S101 - asked before
     rows = []
     for write in one.plan.writes:
@@ -201,7 +205,7 @@ def _quoted(path: bytes) -> str:
     return quote_from_bytes(quote_from_bytes(path).encode(), safe="")
 
 
-def _lines(one: TargetAhead) -> list[str]:
+def _lines(one: TargetPreview) -> list[str]:
     """In words, what the list of files does not say."""
     plan = one.plan
     assert plan is not None  # noqa: S101 - asked before

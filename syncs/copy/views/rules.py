@@ -53,7 +53,7 @@ TEACH: Final = Teach(
         ),
         Point(
             "Moves from your copier",
-            "Take in the file of examples-copier as it is, and it is followed from then on.",
+            "Import the file of examples-copier as it is, and it is followed from then on.",
             "copy",
         ),
     ),
@@ -131,7 +131,7 @@ class ExportPage(TeamPage):
 def _actions() -> tuple[Action, ...]:
     return (
         Action("Make a copy rule", reverse("copy_new"), icon="plus", kind="primary"),
-        Action("Take in a copier's file…", reverse("copy_import")),
+        Action("Import a copier's file…", reverse("copy_import")),
     )
 
 

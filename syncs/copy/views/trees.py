@@ -14,9 +14,11 @@ from django.utils.safestring import SafeString
 from opssight.core.words import count
 from opssight.web.formats import format_count
 from opssight.web.parts import TreeNode
-from syncs.copy.plan.plan import Plan
-from syncs.copy.preview.preview import Preview, TargetPreview, source_files, target_files
+from syncs.copy.plan.planned import Plan
+from syncs.copy.preview.plans import target_files
+from syncs.copy.preview.preview import Preview, TargetPreview
 from syncs.copy.rules.paths import shown
+from syncs.copy.transfer.making import Origin
 from syncs.copy.views.folders import Folders, Shape, counts_of, name_of
 from syncs.copy.views.looking import Looking
 
@@ -26,8 +28,8 @@ Mark = Literal["", "added", "changed", "removed"]
 
 
 @lru_cache(maxsize=4)
-def _source_folders(repository_id: UUID, oid: str) -> Folders:
-    return Folders(file.path for file in source_files(repository_id, oid))
+def _source_folders(origin: Origin) -> Folders:
+    return Folders(origin.files())
 
 
 @lru_cache(maxsize=16)
@@ -35,16 +37,17 @@ def _folders_there(repository_id: UUID, oid: str) -> frozenset[bytes]:
     return frozenset(counts_of(target_files(repository_id, oid)))
 
 
-def source_shape(found: Preview, rows: Sequence[int], looking: Looking, load_url: str) -> Shape:
+def source_shape(
+    found: Preview, matched: dict[bytes, int], rows: Sequence[int], looking: Looking, load_url: str
+) -> Shape:
     """The files of the source; those that a rule takes are lit and carry its number.
 
-    `rows` gives the row of each planned rule.
+    `matched` gives the rule of each path; `rows` the row of each planned rule.
     """
-    matched = found.matched
-    folders = _source_folders(found.source.pk, found.oid)
+    folders = _source_folders(found.origin)
     chosen = bool(looking.find or looking.only)
     if chosen:
-        paths = matched if looking.only else [file.path for file in found.files]
+        paths = matched if looking.only else list(found.files)
         folders = Folders(sorted(_containing(paths, looking.find))[:FOUND])
     weight = counts_of(matched)
     return Shape(

@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.html import format_html
 
 from opssight.accounts.models import Role
 from opssight.core.errors import InvalidInput
@@ -167,13 +166,13 @@ class Workbench(RulePage):
         baseline = self.bench(draft, looking).found
         oid = baseline.oid if baseline else ""
         try:
-            return self._stored(checked.config, start, oid)
+            return self._stored(checked.config, start, oid, draft.listening.awaited)
         except InvalidInput as error:
             for where, sentence in error.problems:
                 problems.setdefault(field_id(where), []).append(sentence)
             return self.page(draft, looking, problems, status=422)
 
-    def _stored(self, config: CopyConfig, start: service.Start, oid: str) -> HttpResponse:
+    def _stored(self, config: CopyConfig, start: service.Start, oid: str, awaited: str) -> HttpResponse:
         run: Run | None
         adopting = self.request.POST.get("adopt") == "1"
         if self.job is None:
@@ -188,8 +187,8 @@ class Workbench(RulePage):
         if start == "now" and run is not None:
             messages.success(self.request, f"Saved as version {number}. This run copies all of it.")
             return HttpResponseRedirect(run_url(run))
-        sentence = f"Saved as version {number}. Files are copied from the next push to {{}} on."
-        messages.success(self.request, format_html(sentence, config.source_branch))
+        sentence = f"Saved as version {number}. Files are copied from the next {awaited} on."
+        messages.success(self.request, sentence)
         return HttpResponseRedirect(reverse("copy_rule", args=[job.pk]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import uuid
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from repos.git.errors import (
     MissingObject,
+    TooLarge,
 )
 from repos.git.remote import Remote
 from repos.git.store import Store, Stores
@@ -99,3 +102,21 @@ def test_a_blobless_store_becomes_full_beside_its_readers(
     assert store.stores.sweep().generations == 1
     assert not before.exists()
     assert store.fetch(target_remote, HEADS, partial=True, want=one) == Fetched(False, 0)
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="needs prlimit")
+def test_more_than_the_limit_is_broken_off_and_not_kept(
+    store: Store, target: Bare, target_remote: Remote
+) -> None:
+    commit = target.commit({b"big": os.urandom(3_000_000), b"small": os.urandom(90_000)})
+    store.fetch(target_remote, HEADS, partial=True)
+    big, small = [entry.oid for entry in store.tree(commit)]
+    with pytest.raises(TooLarge):
+        store.prefetch(target_remote, [big], limit=100_000)
+    packs = (store.current or Path()) / "objects/pack"
+    assert sum(file.stat().st_size for file in packs.iterdir()) < 100_000
+    assert store.missing([big, small]) == [big, small]
+    assert store.prefetch(target_remote, [small], limit=90_000) > 90_000
+    assert store.missing([big, small]) == [big]
+    store.prefetch(target_remote, [big])
+    assert store.missing([big]) == []

@@ -1,19 +1,22 @@
-"""Signatures, judged by git and OpenSSH themselves."""
+"""Signatures, judged by git, OpenSSH and GnuPG themselves."""
 
 from __future__ import annotations
 
 import datetime as dt
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from opssight.core import openpgp
 from opssight.core.errors import PermanentFailure
 from repos.git import keys
 from repos.git.remote import Remote
-from repos.git.signing import armored, is_signed, with_signature
+from repos.git.signing import SigningKey, armored, is_signed, public_words, with_signature
 from repos.git.store import Store, Stores
 from repos.git.types import RefUpdate, Write
+from tests.repos.git.gpg import ECDSA, ED25519, ENCRYPTING, RSA, SUBKEY, Gpg, keyring
 from tests.repos.git.test_agent import generated
 from tests.repos.git.work import HEADS, IDENTITY, Bare
 
@@ -43,7 +46,7 @@ def verified(bare: Bare, commit: str, allowed: Path) -> subprocess.CompletedProc
 
 
 def made(
-    stores: Stores, store: Store, source: Bare, remote: Remote, key: keys.Key | None, message: str
+    stores: Stores, store: Store, source: Bare, remote: Remote, key: SigningKey | None, message: str
 ) -> str:
     base = source.oid("main")
     with stores.view([store]) as view:
@@ -124,3 +127,59 @@ def test_a_commit_is_signed_once(tmp_path: Path) -> None:
         with_signature(text, armored(text, key))
     with pytest.raises(PermanentFailure):
         with_signature(b"tree 0", b"")
+
+
+# --- OpenPGP ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def gpg() -> Iterator[Gpg]:
+    with keyring() as made_here:
+        yield made_here
+
+
+@pytest.mark.parametrize("passphrase", ["", "gehe im"])
+@pytest.mark.parametrize(
+    ("kind", "lines"), [("ed25519", ED25519), ("subkey", SUBKEY), ("rsa", RSA), ("ecdsa", ECDSA)]
+)
+def test_git_and_gnupg_take_the_signature_for_good(
+    gpg: Gpg,
+    stores: Stores,
+    fetched: Store,
+    source: Bare,
+    source_remote: Remote,
+    kind: str,
+    lines: tuple[str, ...],
+    passphrase: str,
+) -> None:
+    email = f"{kind}{len(passphrase)}@example.com"
+    key = openpgp.opened(gpg.key(email, *lines, passphrase=passphrase), passphrase)
+    assert public_words(key) == f"OpenPGP key {key.fingerprint} of Bot <{email}>"
+    assert key.fingerprint in gpg.run("--with-colons", "--list-keys", email)
+    message = "A copy\n\nÜber gpgsig and\n\ntrailers\n\nOpsSight-Run-Key: 1/2/3\n"
+    oid = made(stores, fetched, source, source_remote, key, message)
+    judged = gpg.verified(source, oid)
+    assert judged.returncode == 0, judged.stderr
+    assert f'Good signature from "Bot <{email}>"' in judged.stderr
+    assert source.git("log", "-1", "--format=%B", oid).strip() == message.strip()
+    source.git("fsck", "--strict")
+    other = source.git("commit-tree", "main^{tree}", "-m", "another").encode()
+    raw = source.git("cat-file", "commit", other.decode()).encode() + b"\n"
+    forged = with_signature(raw, armored(raw + b"more", key))
+    bad = source.git("hash-object", "-t", "commit", "-w", "--stdin", stdin=forged)
+    assert gpg.verified(source, bad).returncode != 0
+
+
+def test_a_pgp_key_that_cannot_sign_is_not_opened(gpg: Gpg) -> None:
+    locked = gpg.key("locked@example.com", *ED25519, passphrase="right")
+    certifying = gpg.key("certifying@example.com", *ENCRYPTING)
+    expired = gpg.key("expired@example.com", *ED25519[:3], "Creation-Date: 2020-01-01", "Expire-Date: 1d")
+    public = gpg.run("--armor", "--export", "locked@example.com")
+    for text, passphrase in (
+        *((locked, ""), (locked, "wrong")),
+        *((certifying, ""), (expired, ""), (public, ""), (locked[:200], "right"), ("", "")),
+    ):
+        with pytest.raises(ValueError) as refused:
+            openpgp.opened(text, passphrase)
+        assert str(refused.value) == ""
+    assert openpgp.opened(locked, "right").user_ids == ("Bot <locked@example.com>",)

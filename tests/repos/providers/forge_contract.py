@@ -244,6 +244,10 @@ def merges_by_itself_later(case: ForgeCase) -> None:
     assert client.pull(site, number).state == PullState.OPEN
     with pytest.raises(NotFound):
         client.auto_merge(site, 4711, "squash")
+    assert client.cancel_auto_merge(site, number)
+    assert not client.cancel_auto_merge(site, number)
+    with pytest.raises(NotFound):
+        client.cancel_auto_merge(site, 4711)
 
 
 def runs_of_the_ci_are_listed(case: ForgeCase) -> None:

@@ -15,12 +15,13 @@ from opssight.core.clock import now
 from repos import access
 from repos.providers.forge import Forge, Pull
 from syncs import jobs
-from syncs.copy.models import CopyState
+from syncs.copy.models import CopyState, OwnedFile
 from syncs.copy.rules.config import CopyConfig, Target
 from syncs.copy.rules.options import Options, PullRequest
 from syncs.copy.rules.rule import Rule
 from syncs.copy.saved.service import create_rule, update_rule
 from syncs.engine import claim, runner
+from syncs.engine.progress import read_log
 from syncs.models import Item, Job, Run, RunState
 from tests.factories import make_worker
 from tests.repos.forges import Connected, connected
@@ -115,6 +116,11 @@ class Story:
         return asked
 
 
+def logged(run: Run) -> set[str]:
+    """The lines of a run's log."""
+    return {line.message for _, line in read_log(run)}
+
+
 def tree(bare: Bare, ref: str) -> Tree:
     lines = bare.git("ls-tree", "-r", "-z", ref).split("\0")
     rows = [line.partition("\t") for line in lines if line]
@@ -155,6 +161,51 @@ def told(at: Connected, team: Team, options: Options) -> Story:
     assert run.state == RunState.SUCCEEDED, run.sentence
     at.forge.asked.clear()
     return Story(at, job)
+
+
+@contextmanager
+def telling(world: World, options: Options, **files: str) -> Iterator[Story]:
+    """A rule that copied `docs/a.md`, `docs/b.md` and these."""
+    with world.story("gitea", options) as story:
+        names = {
+            "a.md": "a\n",
+            "b.md": "b\n",
+            **{name.replace("_", "."): text for name, text in files.items()},
+        }
+        story.source.commit({f"docs/{name}".encode(): text.encode() for name, text in names.items()})
+        item = story.item()
+        assert item.state == "done", item.sentence
+        yield story
+
+
+def owned(story: Story, *, pending: bool = False) -> list[str]:
+    rows = OwnedFile.objects.filter(target__rule__job=story.job, pending=pending)
+    return sorted(bytes(row.path).decode() for row in rows)
+
+
+def save(story: Story, options: Options, rule: Rule = RULE) -> None:
+    """A new version of the rule; it copies from the next change on."""
+    config = rule_of(story.at, options, story.job.name, rule)
+    update_rule(story.at.principal, story.job, config)
+    for _ in range(Run.objects.filter(state=RunState.QUEUED, job=story.job).count()):
+        execute(story.job)
+    story.job.refresh_from_db()
+
+
+def edit(story: Story, **files: str | None) -> None:
+    """Somebody changes (None: deletes) copied files at the target."""
+    data = {f"copied/{name.replace('_', '.')}".encode(): text for name, text in files.items()}
+    story.target.commit({path: None if text is None else text.encode() for path, text in data.items()})
+
+
+def copied(story: Story) -> dict[str, str]:
+    """Text of the copied files at the target."""
+    names = [path for path in story.tree() if path.startswith("copied/")]
+    return {name.removeprefix("copied/"): story.text(name) for name in names}
+
+
+def refused(item: Item) -> list[str]:
+    return [one["sentence"] for one in item.result["refused"]]
 
 
 def execute(job: Job | None = None) -> Run:

@@ -17,10 +17,11 @@ from syncs.copy.commands import batch, converting, hooking, starting, trying
 from syncs.copy.commands.apply import Applied, apply_flows, forges_of
 from syncs.copy.commands.arguments import add_file_arguments, add_hook_arguments, add_trying_arguments
 from syncs.copy.commands.history import add_history_arguments, history_of
-from syncs.copy.commands.opening import read, remotes_of, usable
+from syncs.copy.commands.opening import read, remotes_of, source_of, usable
 from syncs.copy.formats import Loaded, import_env
 from syncs.copy.formats.convert import WRITTEN
 from syncs.copy.formats.schema import FORMATS, schema
+from syncs.copy.rules.config import Flow
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -67,8 +68,10 @@ class Command(OpsCommand):
         for command in (apply, sync):
             add_file_arguments(command)
             command.add_argument(
-                "--source", required=True, metavar="OWNER/NAME", help="The source to copy from."
-            )
+                "--source", required=True, metavar="OWNER/NAME[@BRANCH]",
+                help="The source to copy from; with a branch only by the rules that copy from it. A file of "
+                "the oldest format (v0), which names no branch, copies from this one (default: main).",
+            )  # fmt: skip
             command.add_argument(
                 "--dry-run", action="store_true", help="Say what would be written; write nothing."
             )
@@ -132,11 +135,11 @@ class Command(OpsCommand):
         return self._apply(options, base="", head="")
 
     def _apply(self, options: dict[str, Any], *, base: str, head: str) -> Answer:
-        loaded = usable(options, options["file"], source=(options["source"], "main"))
+        loaded = usable(options, options["file"], source=source_of(options["source"]))
         for where, message in loaded.left_out:
             self.progress(f"warning: {where}: {message}")
         applied = apply_flows(
-            flows_of(loaded, options["source"]),
+            _flows_from(loaded, options["source"]),
             remotes_of(options["repo"]),
             base=base,
             head=head,
@@ -147,10 +150,13 @@ class Command(OpsCommand):
         return _answer(applied)
 
 
-def flows_of(loaded: Loaded, source: str) -> list[Any]:
-    flows = [flow for flow in loaded.flows if flow.source_repo == source]
+def _flows_from(loaded: Loaded, source: str) -> list[Flow]:
+    name, named, branch = source.partition("@")
+    flows = [flow for flow in loaded.flows if flow.source_repo == name]
+    flows = [flow for flow in flows if not named or flow.source_branch == branch]
     if not flows:
-        known = ", ".join(sorted({flow.source_repo for flow in loaded.flows})) or "none"
+        ends = {(flow.source_repo, flow.source_branch) for flow in loaded.flows}
+        known = ", ".join(sorted({f"{repo}@{at}" if named else repo for repo, at in ends})) or "none"
         raise InvalidInput(f"No rule of the file copies from {source}. Its sources are: {known}.")
     return flows
 

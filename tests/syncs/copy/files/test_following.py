@@ -1,4 +1,4 @@
-"""Copiers' files that are taken in, kept up with and gone back to; a broken one changes nothing."""
+"""Copiers' files that are imported, kept up with and gone back to; a broken one changes nothing."""
 
 from __future__ import annotations
 
@@ -11,66 +11,20 @@ import pytest
 from opssight.accounts.models import Membership, Role
 from opssight.audit.models import AuditEvent
 from opssight.core.errors import Conflict, InvalidInput, NotFound
-from repos import beside
 from repos.events import Imported, Pushed, publish
 from repos.models import Repository
 from syncs.copy.files import following as config_files, watch as file_watch
-from syncs.copy.files.following import Place
-from syncs.copy.files.given import first_of, from_repository, from_texts
+from syncs.copy.files.given import first_of, from_texts
 from syncs.copy.files.inbox import needs
-from syncs.copy.files.reads import StoreReads, in_team
 from syncs.copy.models import ConfigFile, CopyRule
 from syncs.copy.saved import states
 from syncs.models import Job
 from tests.factories import make_connection, make_repository, make_team, make_user
 from tests.repos.git.work import Bare
-from tests.syncs.copy.desk import SOURCE, TARGET, Desk, make_git
+from tests.syncs.copy.desk import Desk
+from tests.syncs.copy.followed import pasted, reads, reload_due, taken_in, workflow, workflows
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def workflow(source: str = "docs", target: str = "site", to: str = "copied", name: str = "w") -> str:
-    return (
-        f"- name: {name}\n  source: {{repo: {source}, branch: main}}\n"
-        f"  destination: {{repo: {target}, branch: main}}\n"
-        f"  transformations:\n  - move: {{from: docs, to: {to}}}\n"
-    )
-
-
-def workflows(*entries: str) -> str:
-    return "workflows:\n" + "".join(entries)
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    make_git(tmp_path / "docs", SOURCE)
-    make_git(tmp_path / "site", TARGET)
-    return Desk(tmp_path)
-
-
-@pytest.fixture
-def kept(tmp_path: Path, desk: Desk) -> Bare:
-    """The repository with the configuration, and its row."""
-    bare = Bare(tmp_path / "config")
-    bare.commit({b"copier/main.yaml": workflows(workflow()).encode()})
-    make_repository(desk.connection, "config")
-    return bare
-
-
-def reads(desk: Desk) -> StoreReads:
-    return StoreReads(in_team(desk.principal, desk.team))
-
-
-def taken_in(desk: Desk, path: str = "copier/main.yaml", mode: str = "shadow") -> ConfigFile:
-    row = Repository.objects.get(team=desk.team, full_name="config")
-    given = from_repository(reads(desk), row, "main", path)
-    place = Place(row, "main", path)
-    return config_files.create(desk.principal, desk.team, "copier", given, place, ConfigFile.Mode(mode))
-
-
-def pasted(desk: Desk, *entries: str, name: str = "copier") -> ConfigFile:
-    given = from_texts(reads(desk), {"rules.yaml": workflows(*entries)}, "rules.yaml")
-    return config_files.create(desk.principal, desk.team, name, given, Place(), ConfigFile.Mode.ENABLED)
 
 
 def push(bare: Bare, desk: Desk, text: str, path: bytes = b"copier/main.yaml") -> None:
@@ -78,15 +32,6 @@ def push(bare: Bare, desk: Desk, text: str, path: bytes = b"copier/main.yaml") -
     bare.commit({path: text.encode()})
     row = Repository.objects.get(team=desk.team, full_name="config")
     publish(Pushed(repository_id=row.pk, heard="webhook", ref="refs/heads/main"))
-
-
-def reload_due() -> list[ConfigFile]:
-    """What the supervisor's chore does, waited for."""
-    due = list(ConfigFile.objects.filter(due_at__isnull=False).values_list("pk", flat=True))
-    file_watch.read_due()
-    for id in due:
-        assert beside.ask(("config-file", id), 600.0, lambda: True, owner=None, wait=20).sentence == ""
-    return list(ConfigFile.objects.filter(pk__in=due))
 
 
 def only() -> Any:
@@ -277,7 +222,7 @@ def test_going_back_stays_until_the_file_changes(desk: Desk, kept: Bare) -> None
 
 
 def test_a_file_reaches_no_further_than_its_team(desk: Desk, kept: Bare, tmp_path: Path) -> None:
-    """Whoever may push to the configuration gets nothing of other teams of the person who took it in."""
+    """Whoever may push to the configuration gets nothing of other teams of the person who imported it."""
     other = make_team(desk.user, Role.OWNER)
     secret = Bare(tmp_path / "secret")
     secret.commit({b"a.yaml": b"- move: {from: docs, to: x}\n"})

@@ -24,6 +24,7 @@ FORMATS = {
     "main/main.yaml": "main",
     "native.yaml": "native",
 }
+WITH_THREE_SOURCES = ("sources.yaml", "workflows.yaml", "main/main.yaml")
 UNSAYABLE: tuple[str, Written] = ("native.yaml", "sources")
 MOBILE = Kept({
     ("acme/mobile", "main", ".copier/rules.yaml"): "copy_rules:\n- name: mobile\n"
@@ -67,7 +68,7 @@ def test_it_loads(name: str) -> None:
     assert organizations(found.flows) == {"acme", "partner"}
 
 
-@pytest.mark.parametrize("name", ["sources.yaml", "workflows.yaml", "main/main.yaml"])
+@pytest.mark.parametrize("name", WITH_THREE_SOURCES)
 def test_it_has_three_sources(name: str) -> None:
     found = loaded(name)
     assert len({flow.source_repo for flow in found.flows}) == 3
@@ -96,7 +97,9 @@ def organizations(flows: tuple[Flow, ...]) -> set[str]:
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_one_source_says_can_be_kept_as_a_job(name: str) -> None:
     flows = loaded(name).flows
-    for repo, branch in {(flow.source_repo, flow.source_branch) for flow in flows}:
+    sources = {(flow.source_repo, flow.source_branch) for flow in flows}
+    assert len(sources) == (3 if name in WITH_THREE_SOURCES else 1)
+    for repo, branch in sources:
         mine = tuple(flow for flow in flows if (flow.source_repo, flow.source_branch) == (repo, branch))
         config = FileConfig(name, repo, branch, mine)
         assert read_version(json.loads(json.dumps(version_data(config)))) == config

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
 from django.core.management import get_commands, load_command_class
 
 from opssight.core.env import SETTINGS
@@ -141,18 +144,46 @@ def test_what_cannot_be_read(text: bytes, part: str) -> None:
     assert part in caught.value.sentence
 
 
-def test_nothing_gets_out_of_a_comment_or_a_word() -> None:
-    evil = 'CONFIG_REPO_OWNER: "a\\nrm -rf /"\nCONFIG_REPO_NAME: b\nCONFIG_FILE: "$(reboot); x"\n'
-    found = imported(variables_in(evil.encode()))
-    for line in found.text().splitlines():
-        assert line == "" or line.startswith(("#", "opssight ", "OPSSIGHT_")), line
-    [validate] = [line for line in found.commands if "validate" in line]
-    assert shlex.split(validate)[-1] == "$(reboot); x"
+HOSTILE = "a\nOPSSIGHT_MODE=local\r$(touch ran)\u2028`touch ran`\x85'; touch ran; \"x # y"
+
+
+@pytest.mark.parametrize("name", sorted(variables_in(WHOLE.encode())))
+def test_no_value_gets_out_of_its_comment_or_its_word(name: str, tmp_path: Path) -> None:
+    """A shell that reads what is printed sets the settings and starts the commands, whatever a value is."""
+    variables = variables_in(WHOLE.encode()) | variables_in(json.dumps({name: HOSTILE}).encode())
+    found = imported(variables)
+    script = f"set -a\nopssight() {{ printf '%s\\n' opssight \"$@\"; }}\n{found.text()}\nenv\n"
+    done = subprocess.run(
+        ["/bin/sh"], input=script, env={}, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    told = done.stdout.splitlines()
+    words = [word for line in found.commands for word in shlex.split(line)]
+    assert (done.stderr, told[: len(words)], [*tmp_path.iterdir()]) == ("", words, [])
+    settings = [
+        line for line in told[len(words) :] if not line.startswith(("PWD=", "_=", "SHLVL=", "OLDPWD="))
+    ]
+    assert sorted(settings) == sorted(f"{key}={value}" for key, value in found.settings.items())
+
+
+def test_a_file_is_no_option_of_the_command() -> None:
+    [line] = imported({"CONFIG_FILE": "--root=/"}).commands
+    assert shlex.split(line) == ["opssight", "copy", "validate", "./--root=/"]
+
+
+def test_the_defaults_are_a_comment_that_is_yaml() -> None:
+    found = imported(variables_in(WHOLE.encode()) | {"DEFAULT_COMMIT_MESSAGE": "a: b\t# c " + "word " * 40})
+    _, _, after = found.text().partition("# Into the configuration file")
+    lines = after.partition("\n\n")[0].split("\n")[1:]
+    assert all(line.startswith("# ") for line in lines)
+    read = yaml.safe_load("\n".join(line.removeprefix("# ") for line in lines))
+    assert read == {"defaults": found.defaults}
 
 
 def test_the_commands_are_ones_that_exist() -> None:
+    found = []
     for line in imported(variables_in(WHOLE.encode())).commands:
         program, name, *argv = shlex.split(line)
         assert program == "opssight"
         parser = load_command_class(str(get_commands()[name]), name).create_parser("opssight", name)
-        assert parser.parse_args(argv).method
+        found.append(parser.parse_args(argv).method.__qualname__)
+    assert found == ["Command.add", "Command.import_", "Command.add", "Command.validate"]

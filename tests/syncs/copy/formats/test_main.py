@@ -214,6 +214,58 @@ def test_where_a_reference_leads(reference: str, asked: Asked) -> None:
     assert (found.errors, reads.asked, found.flows[0].rules[0].pattern) == ((), [asked], "a")
 
 
+REFERS = ("transformations", "exclude", "commit_strategy")
+KEPT_AT: dict[str | Asked, str] = {
+    f"{folder}/{key}": text
+    for folder in ("top", "top/below")
+    for key, text in (
+        ("transformations", f"- move: {{from: x, to: {folder}}}"),
+        ("exclude", f"['{folder}']"),
+        ("commit_strategy", f"commit_message: {folder}"),
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("level", "key", "folder"),
+    [
+        ("main", "exclude", "top"),
+        ("main", "commit_strategy", "top"),
+        ("inline", "transformations", "top"),
+        ("inline", "exclude", "top"),
+        ("inline", "commit_strategy", "top"),
+        ("file", "exclude", "top/below"),
+        ("file", "commit_strategy", "top/below"),
+        ("workflow", "transformations", "top/below"),
+        ("workflow", "exclude", "top/below"),
+        ("workflow", "commit_strategy", "top/below"),
+    ],
+)
+def test_a_reference_begins_at_the_folder_of_its_file(level: str, key: str, folder: str) -> None:
+    refers = {key: {"$ref": key}}
+    plain = json.loads(workflow(**(refers if level in ("workflow", "inline") else {})))
+    file = json.dumps({**plain, "defaults": refers if level == "file" else {}})
+    entry = {"source": "inline", **plain} if level == "inline" else {"source": "local", "path": "top/below/w"}
+    text = entries(entry, defaults=refers if level == "main" else {})
+    [flow] = loaded(text, {**KEPT_AT, "top/below/w": file}, "top/main").flows
+    said = {
+        "transformations": flow.rules[0].template,
+        "exclude": "".join(flow.rules[0].exclude),
+        "commit_strategy": flow.message,
+    }
+    assert said[key] == folder
+    assert not {said[other] for other in REFERS if other != key} & {"top", "top/below"}
+
+
+def test_a_repository_is_read_at_main_where_no_branch_is_named() -> None:
+    files: dict[str | Asked, str] = {
+        ("acme/tools", "main", "w"): REMOTE,
+        ("acme/tools", "main", "moves.yaml"): MOVES,
+    }
+    [flow] = loaded(entries({"source": "repo", "repo": "acme/tools", "path": "w"}), files).flows
+    assert (flow.source_repo, flow.source_branch) == ("acme/tools", "main")
+
+
 @pytest.mark.parametrize(
     ("reference", "part"),
     [

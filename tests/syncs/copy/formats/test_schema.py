@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import jsonschema
 import pytest
 import yaml
 
+from opssight.core.yamlsafe import KeyPath
 from syncs.copy.formats import detect, load_data
 from syncs.copy.formats.schema import FORMATS, schema
+from syncs.copy.rules.reading import Reader
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "examples/copy"
 FILES = {
@@ -60,7 +63,7 @@ def test_what_the_reader_refuses_the_schema_refuses(format_: str, data: object) 
 def sample(of: dict[str, Any]) -> Any:
     """A value with every key of a schema."""
     if "anyOf" in of:
-        return sample(of["anyOf"][0])
+        return sample(spelled_out(of))
     if "enum" in of:
         return of["enum"][0]
     kind = of.get("type")
@@ -81,6 +84,43 @@ def test_every_key_of_a_schema_is_known_to_the_reader(format_: str) -> None:
     told = json.dumps([*found.errors, *found.warnings])
     assert found.format == format_
     assert "is not known here" not in told
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_every_key_of_the_reader_is_in_the_schema(format_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each mapping that the reader looks into is watched: it knows the same keys as the schema there."""
+    data = sample(schema(format_))
+    known: dict[KeyPath, set[str]] = {}
+    mapping = Reader.mapping
+
+    def watched(reader: Reader, value: object, path: KeyPath, keys: Collection[str]) -> Mapping[str, object]:
+        if any(value is one for one in mappings_in(data)):  # not what a reader made of one
+            known.setdefault(path, set()).update(keys)
+        return mapping(reader, value, path, keys)
+
+    monkeypatch.setattr(Reader, "mapping", watched)
+    load_data(data, source=("a/b", "main"))
+    assert known
+    for path, keys in known.items():
+        assert at(schema(format_), path)["properties"].keys() == keys, path
+
+
+def mappings_in(value: Any) -> list[dict[str, Any]]:
+    inner = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    return ([value] if isinstance(value, dict) else []) + [one for item in inner for one in mappings_in(item)]
+
+
+def at(of: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+    """The part of a schema for the value at a path."""
+    for step in path:
+        of = spelled_out(of["items"] if isinstance(step, int) else of["properties"][step])
+    return of
+
+
+def spelled_out(of: dict[str, Any]) -> dict[str, Any]:
+    """Of several ways to say something, the one that says most here, which is no reference."""
+    ways = [way for way in of.get("anyOf", [of]) if "$ref" not in way.get("properties", {})]
+    return next((way for way in ways if "properties" in way), ways[0])
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from syncs.copy.formats import Loaded, load, load_data
-from syncs.copy.rules.config import Flow
+from syncs.copy.rules.config import Flow, by_target
 from syncs.copy.rules.options import Deletions, Options, PullRequest
 from syncs.copy.rules.rule import Rule
 
@@ -199,6 +199,19 @@ def test_errors(found: Loaded, where: str, part: str) -> None:
 def test_warnings(found: Loaded, where: str, part: str) -> None:
     [(place, message)] = found.warnings
     assert (place, part in message, found.errors, len(found.flows)) == (where, True, (), 1), message
+
+
+def test_workflows_to_one_target_arrive_together_and_the_last_words_count() -> None:
+    def said(name: str, folder: str, title: str) -> dict[str, Any]:
+        moves = [{"move": {"from": folder, "to": folder}}]
+        return workflow(name=name, transformations=moves, commit_strategy={"pr_title": title})
+
+    found = loaded(said("a", "one", "x"), said("b", "two", "y"))
+    [group] = by_target(found.flows)
+    assert [flow.rules[0].pattern for flow in group] == ["one", "two"]
+    [(where, message)] = found.warnings
+    assert (where, "a and b write to c/d main as one commit" in message) == ("workflows", True), message
+    assert "the last one" in message
 
 
 def test_lines() -> None:

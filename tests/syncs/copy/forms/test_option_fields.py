@@ -9,10 +9,12 @@ import pytest
 from django.http import QueryDict
 from hypothesis import example, given, strategies as st
 
+from syncs.copy.forms.listening_fields import ListeningDraft
 from syncs.copy.forms.option_fields import OptionsDraft, TransformDraft
 from syncs.copy.forms.rule_form import Choice, Draft, Names, check
 from syncs.copy.forms.yaml_text import config_to_yaml, draft_to_yaml, read_yaml
 from syncs.copy.rules.config import CopyConfig, Target, parse_config, to_data
+from syncs.copy.rules.listening import EVENTS, PUSHES, Listening
 from syncs.copy.rules.options import Authors, Deletions, Options, PullRequest, Transform
 from syncs.copy.rules.rule import Rule
 
@@ -67,10 +69,19 @@ options = st.builds(
     ),
     sign=st.sampled_from(["none", "key", "api"]),
 )
+some_events = st.sets(st.sampled_from(EVENTS), min_size=1)
+listenings = st.builds(
+    lambda chosen, tags: Listening(
+        tuple(event for event in EVENTS if event in chosen), tags if "tag" in chosen else "**"
+    ),
+    some_events,
+    st.sampled_from(["**", "v*", " v", "release/**", "{a,b}"]),
+)
 
 
-def config_of(given: Options, message: str = "") -> CopyConfig:
-    return CopyConfig("n", "1", "main", (RULE,), (Target("2", "main"),), message, options=given)
+def config_of(given: Options, message: str = "", listening: Listening = PUSHES) -> CopyConfig:
+    target = (Target("2", "main"),)
+    return CopyConfig("n", "1", "main", (RULE,), target, message, options=given, listening=listening)
 
 
 def posted(draft: Draft) -> QueryDict:
@@ -78,6 +89,8 @@ def posted(draft: Draft) -> QueryDict:
     post = QueryDict(mutable=True)
     plain: dict[str, Any] = {"name": draft.name, "source": draft.source, "branch": draft.branch}
     plain |= {"message": draft.message, "match": draft.match, "kept": draft.kept_text}
+    plain |= {"tags": draft.listening.tags}
+    post.setlist("events", list(draft.listening.events))
     for one in dataclasses.fields(OptionsDraft):
         value = getattr(draft.options, one.name)
         if one.name != "transforms" and value is not False:
@@ -97,23 +110,24 @@ def posted(draft: Draft) -> QueryDict:
     return post
 
 
-@given(options, several)
-@example(Options(pull_request=PullRequest(body="a\rb")), "x\r")
-@example(Options(transforms=(Transform("replace", "a\r\nb", "c"),)), "")
-@example(Options(authors=Authors("map", (("b=c@example.org", "A B <a@b.org>"),))), "")
-def test_the_form_loses_nothing(given: Options, message: str) -> None:
-    config = config_of(given, message)
+@given(options, several, listenings)
+@example(Options(pull_request=PullRequest(body="a\rb")), "x\r", PUSHES)
+@example(Options(transforms=(Transform("replace", "a\r\nb", "c"),)), "", PUSHES)
+@example(Options(authors=Authors("map", (("b=c@example.org", "A B <a@b.org>"),))), "", PUSHES)
+def test_the_form_loses_nothing(given: Options, message: str, listening: Listening) -> None:
+    config = config_of(given, message, listening)
     draft = Draft.from_post(posted(Draft.from_config(config, NAMES)))
 
     found = check(draft, NAMES)
 
     assert found.problems == {}
     assert found.config == config
+    assert not set(draft.kept) & {"events", "tags"}
 
 
-@given(options, several)
-def test_the_text_loses_nothing(given: Options, message: str) -> None:
-    config = config_of(given, message)
+@given(options, several, listenings)
+def test_the_text_loses_nothing(given: Options, message: str, listening: Listening) -> None:
+    config = config_of(given, message, listening)
 
     assert read_yaml(config_to_yaml(config, NAMES), NAMES) == config
     assert parse_config(to_data(config)) == config
@@ -161,6 +175,45 @@ def test_problems_stand_at_their_fields() -> None:
     assert found.missing["transform-0-find"] == ["Say which text."]
     assert found.usable is not None
     assert found.usable.options == Options()
+
+
+@pytest.mark.parametrize(
+    ("listening", "problems", "missing"),
+    [
+        (ListeningDraft(()), {}, {"events": ["Tick at least one."]}),
+        (ListeningDraft(("push", "magic")), {"events": 1}, {}),
+        (ListeningDraft(("tag",), "["), {"tags": 1}, {}),
+        (ListeningDraft(("push",), "["), {}, {}),  # the field is not shown, and nothing is saved of it
+    ],
+)
+def test_problems_with_what_starts_it_stand_at_their_fields(
+    listening: ListeningDraft, problems: dict[str, int], missing: dict[str, list[str]]
+) -> None:
+    draft = Draft.from_config(config_of(Options()), NAMES)
+    found = check(dataclasses.replace(draft, listening=listening), NAMES)
+
+    assert {key: len(said) for key, said in found.problems.items()} == problems
+    assert found.missing == missing
+    assert (found.config is None) == bool(problems or missing)
+    assert found.usable is not None
+
+
+@pytest.mark.parametrize(
+    ("events", "awaited"),
+    [
+        ((), "change"),
+        (("push",), "push"),
+        (("pull_request", "push"), "push or merge"),
+        (("push", "pull_request", "tag"), "push, merge or tag"),
+    ],
+)
+def test_what_is_awaited_is_said(events: tuple[str, ...], awaited: str) -> None:
+    assert ListeningDraft(events).awaited == awaited
+
+
+def test_a_form_that_says_nothing_of_events_starts_with_pushes() -> None:
+    assert ListeningDraft.from_post(QueryDict("name=x")) == ListeningDraft(("push",), "")
+    assert ListeningDraft.from_post(QueryDict("tags=")) == ListeningDraft((), "")
 
 
 def test_an_unfinished_form_is_text_with_names() -> None:

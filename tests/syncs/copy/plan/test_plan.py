@@ -7,19 +7,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from opssight.core.errors import InvalidInput
-from syncs.copy.plan.plan import (
-    Delta,
-    Plan,
-    PlannedWrite,
-    Refusal,
-    Skip,
-    SourceFile,
-    Tree,
-    delta,
-    plan_wanted,
-    propose,
-    wanted,
-)
+from syncs.copy.plan.plan import delta, plan_wanted, propose
+from syncs.copy.plan.planned import Delta, Plan, PlannedWrite, Refusal, Skip, SourceFile, Tree
+from syncs.copy.plan.wanted import wanted
 from syncs.copy.rules.config import Flow
 from syncs.copy.rules.paths import safe_target
 from syncs.copy.rules.rule import Match, Rule

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from syncs.copy.plan import manifest
-from syncs.copy.plan.plan import (
-    Gone,
+from syncs.copy.plan.plan import Gone, merged, plan_gone, plan_wanted, refused, with_writes
+from syncs.copy.plan.planned import (
     Manifest,
     Owned,
     Plan,
@@ -19,13 +19,8 @@ from syncs.copy.plan.plan import (
     Refusal,
     SourceFile,
     Tree,
-    merged,
-    plan_gone,
-    plan_wanted,
-    refused,
-    wanted,
-    with_writes,
 )
+from syncs.copy.plan.wanted import wanted
 from syncs.copy.rules.config import Flow
 from syncs.copy.rules.options import (
     DELETION_POLICIES,

@@ -9,8 +9,11 @@ import pytest
 
 from repos import access
 from repos.providers.forge import NewPull
-from syncs.copy.preview.ahead import ahead
+from syncs.copy.preview.diff import file_diff
 from syncs.copy.preview.moment import Moment, moment, origin_at
+from syncs.copy.preview.preview import Preview, preview
+from syncs.copy.rules.file_config import read_version
+from syncs.copy.rules.options import Options, Transform
 from tests.repos.forges import STANDINS
 from tests.syncs.copy.story import Story, World
 
@@ -56,12 +59,29 @@ def test_what_a_pull_request_would_bring(kind: str, world: World) -> None:
         assert b"copied/b.md" not in plans
 
 
+def test_its_number_is_in_the_contents_as_it_will_be(world: World) -> None:
+    with world.story("gitea", Options(transforms=(Transform("variables"),))) as told:
+        told.source.git("branch", "feature", told.source.oid("main"))
+        told.source.commit({b"docs/new.md": b"by ${pr_number}\n"}, branch="feature")
+        row = told.at.row("acme/docs")
+        pull = told.client.open_pull(row.external_id, NewPull("feature", "main", "Something new"))
+        [target] = ready_preview(told, str(pull.number)).targets
+        assert file_diff(target, b"copied/new.md").lines[-1] == f"+by {pull.number}"
+
+
 def ready_plan(told: Story, pull: str) -> set[bytes]:
     """The paths that the rule would write for the pull request."""
+    targets = ready_preview(told, pull).targets
+    return {write.path for one in targets if one.plan for write in one.plan.writes}
+
+
+def ready_preview(told: Story, pull: str) -> Preview:
+    assert told.job.version is not None
+    config = read_version(told.job.version.config)
     ends = time.monotonic() + 20
     while time.monotonic() < ends:
-        found = ahead(told.at.principal, told.job, pull=pull, whole=True)
+        found = preview(told.at.principal, config, told.job, pull=pull)
         if not found.fetching and all(one.plan for one in found.targets):
-            return {write.path for one in found.targets if one.plan for write in one.plan.writes}
+            return found
         time.sleep(0.05)
     raise AssertionError([one.sentence for one in found.targets])

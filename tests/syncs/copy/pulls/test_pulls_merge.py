@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,24 +15,9 @@ from syncs import inbox, jobs
 from syncs.copy.models import OwnedFile
 from syncs.copy.runs.automerge import COALESCE
 from syncs.models import ItemState, Run, RunState
-from tests.syncs.copy.story import Story, World, execute, pull_options
+from tests.syncs.copy.story import Story, execute
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
-
-
-@pytest.fixture
-def told(world: World) -> Iterator[Story]:
-    with world.story("github") as made:
-        made.source.commit({b"docs/a.md": b"a\n"})
-        yield made
-
-
-@pytest.fixture
-def bucket(world: World) -> Iterator[Story]:
-    """At a forge that does not merge by itself, with a rule that wants to be merged."""
-    with world.story("bitbucket", pull_options(auto_merge=True)) as made:
-        made.source.commit({b"docs/a.md": b"a\n"})
-        yield made
 
 
 def waiting(told: Story) -> Run | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
+from typing import Any
+
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import event, given, settings, strategies as st
 
 from opssight.core.errors import InvalidInput
 from syncs.copy.rules.globs import glob_to_re2, static_prefix
@@ -55,12 +59,17 @@ TAKES = [
     ("a/**.go", "a/x.go"),
     ("**.go", "x.go"),
     ("a**b/c", "axb/c"),
+    ("\\**", "*x"),  # an escaped star, then a star
     # classes
     ("[ab]", "b"),
     ("[a-c]", "b"),
     ("[!a]", "b"),
     ("[^a]", "b"),
     ("[!a-c]", "d"),
+    ("[^a-c]", "d"),
+    ("[!\\]]", "a"),
+    ("[a\\-c]", "-"),
+    ("[?]", "?"),
     ("[-a]", "-"),
     ("[a-]", "-"),
     ("[a\\-z]", "-"),
@@ -88,6 +97,10 @@ TAKES = [
     ("x/{a,**}", "x/b/c"),
     ("x{/**,y}", "x"),
     ("x{/**,y}", "x/a"),
+    ("{*.go,*.md}", "x.md"),
+    ("{?,a}c", "bc"),
+    ("a/{b,c/**}/d", "a/c/x/y/d"),
+    ("a/{b,c}/**", "a/c"),
     ("{\\,,b}", ","),
     ("{[a],b}", "a"),
     # plain characters
@@ -136,6 +149,13 @@ LEAVES = [
     ("[ab]", "c"),
     ("[!a]", "a"),
     ("[a-c]", "d"),
+    ("[^a-c]", "b"),
+    ("[a\\-c]", "b"),  # no range
+    ("[A-C]", "b"),
+    ("[?]", "a"),
+    ("a/{b,c}/**", "a/d"),
+    ("**/a/**", "b/c"),
+    ("\\**", "x"),
     ("[a-c-e]", "d"),
     ("[z-a]", "b"),
     ("[[:alpha:]]", "b"),
@@ -242,3 +262,84 @@ def test_an_escaped_path_takes_exactly_itself(names: list[str]) -> None:
     assert not glob(escaped).matches(path.encode() + b"x")
     assert glob(f"{escaped}/**").matches(f"{path}/x/y".encode())
     assert glob(f"**/{escaped}").matches(f"x/{path}".encode())
+
+
+# --- against a matcher that tries everything, written from the documentation of doublestar ----------------
+
+Atom = tuple[str, str]  # a kind, and the text of it in a glob
+_PLAIN = st.sampled_from("ab.é").map(lambda char: ("plain", char))
+_CLASS = st.sampled_from(["[ab]", "[!a]", "[^.]", "[a-b]", "[!a-b]"]).map(lambda text: ("class", text))
+_MEMBERS = {"[ab]": "ab", "[!a]": "a", "[^.]": ".", "[a-b]": "ab", "[!a-b]": "ab"}
+_ATOM = st.one_of(_PLAIN, _PLAIN, _CLASS, st.just(("?", "?")), st.just(("*", "*")))
+
+
+def _apart(atoms: list[Atom]) -> bool:
+    """Two stars in a row are something else."""
+    return all("*" not in (one[0], other[0]) or one != other for one, other in pairwise(atoms))
+
+
+_FOLDERS = [("folders", "**")]
+_NAME_OF_ATOMS = st.lists(_ATOM, min_size=1, max_size=4).filter(_apart)
+_ALTERNATIVES = st.lists(st.lists(_PLAIN, min_size=1, max_size=2), min_size=1, max_size=3)
+
+
+def _usable(parts: list[Any]) -> bool:
+    """Without what doublestar itself takes now so, now so: `**/**`, and `x*/**` at the end of its star."""
+    pairs = list(pairwise(parts))
+    twice = any(one == other == _FOLDERS for one, other in pairs)
+    return not twice and not (pairs and parts[-1] == _FOLDERS and pairs[-1][0][-1] == ("*", "*"))
+
+
+# Parts between slashes: atoms, `**`, or alternatives, each of them atoms.
+_GLOBS = st.lists(
+    st.one_of(_NAME_OF_ATOMS, _NAME_OF_ATOMS, st.just(_FOLDERS), _ALTERNATIVES), min_size=1, max_size=4
+).filter(_usable)
+
+
+def _written(part: Any) -> str:
+    if isinstance(part[0], list):
+        return "{" + ",".join("".join(text for _, text in one) for one in part) + "}"
+    return "".join(text for _, text in part)
+
+
+def _one_by_one(parts: list[Any]) -> Iterator[list[Atom]]:
+    """The atoms of each choice of alternatives, with the slashes between the parts."""
+    for choice in product(*(part if isinstance(part[0], list) else [part] for part in parts)):
+        yield [atom for part in choice for atom in (("/", "/"), *part)][1:]
+
+
+def _takes(atoms: Sequence[Atom], path: str) -> bool:
+    if not atoms:
+        return not path
+    (kind, text), rest = atoms[0], atoms[1:]
+    if kind == "folders" and not rest:
+        return True
+    if kind == "folders":  # with the slash behind it: none, or any number of whole folders
+        ends = [0, *(index + 1 for index, char in enumerate(path) if char == "/")]
+        return any(_takes(rest[1:], path[end:]) for end in ends)
+    if kind == "/" and [one[0] for one in rest] == ["folders"] and not path:
+        return True  # the folder itself
+    if kind == "*":
+        name = path.partition("/")[0]
+        return any(_takes(rest, path[end:]) for end in range(len(name) + 1))
+    return bool(path) and _is(kind, text, path[0]) and _takes(rest, path[1:])
+
+
+def _is(kind: str, text: str, char: str) -> bool:
+    if kind == "?":
+        return char != "/"
+    if kind == "class":
+        return (char in _MEMBERS[text]) is not (text[1] in "!^")
+    return char == text
+
+
+_PATH = st.lists(st.text(st.sampled_from("ab.é"), min_size=1, max_size=3), min_size=1, max_size=4)
+
+
+@settings(max_examples=1_000)
+@given(_GLOBS, _PATH)
+def test_a_glob_takes_what_a_matcher_takes_that_tries_everything(parts: list[Any], names: list[str]) -> None:
+    pattern, path = "/".join(map(_written, parts)), "/".join(names)
+    expected = any(_takes(atoms, path) for atoms in _one_by_one(parts))
+    event(f"taken: {expected}")
+    assert glob(pattern).matches(path.encode()) is expected

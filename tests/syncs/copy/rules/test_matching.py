@@ -13,7 +13,7 @@ from syncs.copy.rules.matching import (
     rule_problems,
     unknown_variables,
 )
-from syncs.copy.rules.rule import Flavour, Rule, RuleType
+from syncs.copy.rules.rule import ExcludeSyntax, Flavour, Rule, RuleType
 
 
 def variables(
@@ -114,9 +114,15 @@ def test_regex(flavour: Flavour) -> None:
     assert variables("regex", "b", b"abc", flavour) == {}  # anywhere in it
 
 
-def test_regex_groups_named_like_built_in_variables_are_overwritten() -> None:
-    rule = Rule("regex", r"^(?P<dir>a)/(?P<name>b)", "${dir}|${name}")
-    assert target(rule, b"a/b/c") == b"a/b|b"
+@pytest.mark.parametrize(
+    ("name", "value"), [("path", b"a/b/c.md"), ("filename", b"c.md"), ("dir", b"a/b"), ("ext", b"md")]
+)
+@pytest.mark.parametrize("flavour", ["native", "legacy", "workflow"])
+def test_regex_groups_named_like_built_in_variables_are_overwritten(
+    name: str, value: bytes, flavour: Flavour
+) -> None:
+    rule = Rule("regex", f"^(?P<{name}>a)/(?P<own>b)", f"${{{name}}}|${{own}}")
+    assert target(rule, b"a/b/c.md", flavour) == value + b"|b"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +132,9 @@ def test_regex_groups_named_like_built_in_variables_are_overwritten() -> None:
         ("a/b", "x/", b"a/b", b"x/"),
         ("a/b", "x/../y", b"a/b", b"x/../y"),
         ("a/b", "x", b"a/b/c/d", b"x/c/d"),  # below it: joined and cleaned
-        ("a/b/", "x//y/", b"a/b/c", b"x/y/c"),
+        ("a/b/", "x//y/", b"a/b/c", b"x/y/c"),  # one slash is dropped
+        ("a/b/", "x", b"a/b", b"x"),
+        ("a/b//", "x", b"a/b/c", None),
         ("a/b", ".", b"a/b/c", b"c"),
         ("a/b", "x/../y", b"a/b/c", b"y/c"),
         ("a/b", "../y", b"a/b/c", b"../y/c"),
@@ -146,6 +154,32 @@ def test_move(pattern: str, template: str, path: bytes, goes_to: bytes | None) -
 )
 def test_copy_takes_one_file(path: bytes, goes_to: bytes | None) -> None:
     assert target(Rule("copy", "a/b", "x/${path}"), path) == goes_to
+
+
+def test_copy_drops_no_slash() -> None:
+    assert target(Rule("copy", "a/b/", "x"), b"a/b") is None
+
+
+@pytest.mark.parametrize(
+    ("syntax", "exclude", "path", "left_out"),
+    [
+        ("glob", "*.go", b"a.go", True),
+        ("glob", "*.go", b"x/a.go", False),  # the whole path
+        ("glob", "**/*.go", b"x/a.go", True),
+        ("glob", "vendor/*", b"vendor/x/y", False),
+        ("glob", "vendor/**", b"vendor/x/y", True),
+        ("glob", "!*.go", b"a.go", False),  # a ! in front has no meaning
+        ("glob", "!*.go", b"a.md", False),
+        ("regex", r"\.go$", b"x/a.go", True),  # found anywhere in the path
+        ("regex", "vendor", b"x/vendored/y", True),
+        ("regex", "vendor/*", b"a/vendor", True),  # what reads as a glob is one no more
+        ("regex", "^x/", b"a/x/b", False),
+        ("regex", "X", b"x", False),
+    ],
+)
+def test_what_excludes_leave_out(syntax: ExcludeSyntax, exclude: str, path: bytes, left_out: bool) -> None:
+    rules = compile_rules([Rule("regex", "", "x/${path}", (exclude,), syntax)])
+    assert (not list(rules.hits(path))) is left_out
 
 
 RULES = [

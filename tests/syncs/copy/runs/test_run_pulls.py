@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,21 +16,14 @@ from syncs.copy.rules.config import CopyConfig, Target
 from syncs.copy.rules.options import Authors, Options, PullRequest
 from syncs.copy.rules.rule import Rule
 from syncs.copy.saved.service import create_rule
-from syncs.engine.context import RunContext
 from syncs.models import ItemState, Job, Run, RunState
 from tests.factories import make_connection, make_repository
 from tests.forges.standin import Reply
 from tests.repos.git.work import Bare, git
-from tests.syncs.copy.story import RULE, Story, World, execute, pull_options, rule_of
+from tests.syncs.copy.kills import kill_at, survive
+from tests.syncs.copy.story import RULE, Story, World, execute, logged, pull_options, rule_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
-
-
-@pytest.fixture
-def told(world: World) -> Iterator[Story]:
-    with world.story("github") as made:
-        made.source.commit({b"docs/a.md": b"a\n"})
-        yield made
 
 
 # --- limits ---------------------------------------------------------------------------------------------
@@ -66,40 +58,6 @@ OPENING = [
     "target-fetched", "planned", "commit-made", "pushed", "pull-opened", "target-stored", "targets-done",
     "status-stored",
 ]  # fmt: skip
-
-
-class Killed(BaseException):
-    """As a kill would: nothing handles it."""
-
-
-def kill_at(monkeypatch: pytest.MonkeyPatch, name: str, when: str) -> list[str]:
-    """The next run that comes to this checkpoint ends there; the list is empty until then."""
-    killed: list[str] = []
-    checkpoint = RunContext.checkpoint
-
-    def deadly(self: RunContext, reached: str) -> None:
-        if when == "after":
-            checkpoint(self, reached)
-        if reached == name and not killed:
-            killed.append(reached)
-            raise Killed
-        if when == "before":
-            checkpoint(self, reached)
-
-    monkeypatch.setattr(RunContext, "checkpoint", deadly)
-    return killed
-
-
-def survive(told: Story, killed: list[str], **input: Any) -> Run:
-    with pytest.raises(Killed):
-        told.run(**input)
-    assert killed
-    Run.objects.filter(state=RunState.RUNNING).update(
-        state=RunState.QUEUED, lease_token=None, lease_until=None
-    )
-    run = execute()
-    assert run.state == RunState.SUCCEEDED, run.sentence
-    return run
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -197,7 +155,7 @@ def test_a_shadow_looks_and_writes_nothing(world: World, strategy: Any) -> None:
         )
         how = "to main" if strategy == "direct" else "in a pull request"
         assert item.sentence == f"Only looked: 1 file to write {how}."
-        assert item.result["would_write"] == ["copied/a.md"]
+        assert "acme/site: to write: copied/a.md" in logged(run)
         assert (item.planned["add"], item.result["files"]) == (1, 0)
         assert (told.target.refs(), told.pulls(), told.state.source_oid) == (before, [], known)
         CopyRule.objects.filter(job=told.job).update(shadow=False)

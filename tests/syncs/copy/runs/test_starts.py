@@ -13,7 +13,7 @@ from opssight.accounts.scope import Principal
 from opssight.audit.models import AuditEvent
 from opssight.core.errors import InvalidInput
 from repos.events import PullRequestChanged, Pushed, publish
-from repos.models import Repository, RepositoryStatus
+from repos.models import Repository, RepositoryStatus, Webhook
 from syncs import jobs, triggers
 from syncs.copy.models import CopyState
 from syncs.copy.rules.config import CopyConfig, Target, parse_config, to_data
@@ -111,6 +111,24 @@ class Desk:
 def desk(tmp_path: Path, settings: Settings) -> Desk:
     settings.DATA, settings.STORES = tmp_path / "data", tmp_path / "data" / "stores"
     return Desk(World(tmp_path))
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["by a webhook", "by looking"])
+def test_a_push_right_after_saving_is_copied_where_pushes_are_told(desk: Desk, told: bool) -> None:
+    if told:
+        Webhook.objects.create(
+            team=desk.team, connection=desk.source.connection, repository=desk.source, name="source"
+        )
+    head = git(desk.world.served / "source", "rev-parse", "main").strip()
+    Repository.objects.filter(pk=desk.source.pk).update(head_oid=head)
+    create_rule(desk.principal, desk.team, desk.config())
+    desk.world.commit("source", {"docs/a.md": "a\n"})
+    desk.push()
+
+    assert set(desk.work()) == {"succeeded"}
+
+    # without a webhook the head that we know may be old: the first run begins with what it finds
+    assert ("copied/a.md" in desk.has()) == told
 
 
 # --- each trigger -----------------------------------------------------------------------------------

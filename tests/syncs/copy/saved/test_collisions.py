@@ -19,8 +19,7 @@ from syncs.copy.saved import service
 from syncs.copy.saved.collisions import collisions
 from syncs.models import Job, Run, RunState
 from tests.factories import make_team, make_user
-from tests.syncs.copy.saved.test_ownership import copied, refused
-from tests.syncs.copy.story import RULE, Story, World, execute, rule_of
+from tests.syncs.copy.story import RULE, Story, World, copied, execute, refused, rule_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
 

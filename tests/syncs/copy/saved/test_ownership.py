@@ -3,69 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from syncs.copy.models import CopyState, CopyTarget, OwnedFile
-from syncs.copy.plan.plan import Owned, Plan, PlannedDelete, PlannedWrite
+from syncs.copy.models import CopyState, CopyTarget
+from syncs.copy.plan.planned import Owned, Plan, PlannedDelete, PlannedWrite
 from syncs.copy.rules.options import Deletions, Options, PullRequest
 from syncs.copy.rules.rule import Rule
 from syncs.copy.saved import ownership, service
-from syncs.models import Item, Run, RunState
-from tests.syncs.copy.story import RULE, Story, World, execute, rule_of
+from syncs.models import Run, RunState
+from tests.syncs.copy.story import (
+    RULE,
+    World,
+    copied,
+    edit,
+    execute,
+    logged,
+    owned,
+    refused,
+    save,
+    telling,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
 
 DELETE = Options(deletions=Deletions("delete"))
-
-
-@contextmanager
-def telling(world: World, options: Options, **files: str) -> Iterator[Story]:
-    """A rule that copied `docs/a.md`, `docs/b.md` and these."""
-    with world.story("gitea", options) as story:
-        names = {
-            "a.md": "a\n",
-            "b.md": "b\n",
-            **{name.replace("_", "."): text for name, text in files.items()},
-        }
-        story.source.commit({f"docs/{name}".encode(): text.encode() for name, text in names.items()})
-        item = story.item()
-        assert item.state == "done", item.sentence
-        yield story
-
-
-def owned(story: Story, *, pending: bool = False) -> list[str]:
-    rows = OwnedFile.objects.filter(target__rule__job=story.job, pending=pending)
-    return sorted(bytes(row.path).decode() for row in rows)
-
-
-def save(story: Story, options: Options, rule: Rule = RULE) -> None:
-    """A new version of the rule; it copies from the next change on."""
-    config = rule_of(story.at, options, story.job.name, rule)
-    _, run = service.update_rule(story.at.principal, story.job, config)
-    if run is not None:
-        execute()
-    story.job.refresh_from_db()
-
-
-def edit(story: Story, **files: str | None) -> None:
-    """Somebody changes (None: deletes) copied files at the target."""
-    data = {f"copied/{name.replace('_', '.')}".encode(): text for name, text in files.items()}
-    story.target.commit({path: None if text is None else text.encode() for path, text in data.items()})
-
-
-def copied(story: Story) -> dict[str, str]:
-    """Text of the copied files at the target."""
-    names = [path for path in story.tree() if path.startswith("copied/")]
-    return {name.removeprefix("copied/"): story.text(name) for name in names}
-
-
-def refused(item: Item) -> list[str]:
-    return [one["sentence"] for one in item.result["refused"]]
 
 
 # --- deletions ---
@@ -237,7 +201,7 @@ def test_adopted_files_are_the_rules_own(world: World) -> None:
     with world.story("gitea", DELETE) as story:
         story.target.commit({b"copied/a.md": b"a\n", b"copied/b.md": b"other\n"})
         story.source.commit({b"docs/a.md": b"a\n", b"docs/b.md": b"b\n"})
-        service.adopt(story.job, "a test")
+        service.adopt(world.principal, story.job, "a test")
         run = execute()
         assert run.state == RunState.SUCCEEDED, run.sentence
         assert owned(story) == ["copied/a.md", "copied/b.md"]
@@ -359,7 +323,7 @@ def test_a_run_of_a_rule_that_only_looks_remembers_nothing(world: World) -> None
         rule.save()
         story.source.commit({b"docs/a.md": None, b"docs/c.md": b"c\n"})
         item = story.item()
-        assert item.result["would_write"] == ["copied/c.md", "copied/a.md"]
+        assert {"acme/site: to write: copied/c.md", "acme/site: to delete: copied/a.md"} <= logged(item.run)
         assert owned(story) == ["copied/a.md", "copied/b.md"]
         assert Run.objects.latest("pk").state == RunState.SUCCEEDED
 

@@ -4,6 +4,7 @@ import pytest
 
 from opssight.accounts.scope import Principal
 from opssight.core.errors import InvalidInput
+from repos.models import Repository
 from syncs.copy.rules.config import CopyConfig, Target
 from syncs.copy.rules.rule import Rule
 from syncs.copy.saved.service import resolve_rule
@@ -35,14 +36,20 @@ def test_repositories_are_found_by_name_and_by_id() -> None:
 def test_a_name_that_several_repositories_have_is_not_guessed() -> None:
     user = make_user()
     team = make_team(user)
-    for _ in range(2):
-        make_repository(make_connection(team), "a/source")
-    make_repository(make_connection(team), "a/target")
+    for name in ("GitHub", "GitLab"):
+        make_repository(make_connection(team, name=name), "a/source")
+    target = make_repository(make_connection(team), "a/target")
 
+    found = resolve_rule(Principal.of_user(user), config("GitLab:a/source", "a/target"))
     with pytest.raises(InvalidInput) as caught:
         resolve_rule(Principal.of_user(user), config("a/source", "a/gone"))
 
     assert dict(caught.value.problems) == {
-        "source.repository": "Several repositories are called 'a/source'. Give the id of the one you mean.",
+        "source.repository": (
+            "Several repositories are called 'a/source'. "
+            "Write GitHub:a/source or GitLab:a/source, whichever you mean."
+        ),
         "targets[0].repository": "There is no repository 'a/gone' that you may write to.",
     }
+    assert Repository.objects.get(pk=found.source_repository).connection.name == "GitLab"
+    assert found.targets[0].repository == str(target.pk)

@@ -10,8 +10,7 @@ import pytest
 
 from syncs.copy.rules.options import Options, PullRequest, Transform
 from tests.repos.git.work import Bare
-from tests.syncs.copy.saved.test_ownership import refused
-from tests.syncs.copy.story import Story, World
+from tests.syncs.copy.story import Story, World, refused
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
 

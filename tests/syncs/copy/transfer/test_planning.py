@@ -17,8 +17,7 @@ from repos.git.runner import Git
 from repos.git.store import Stores
 from syncs.copy.commands.apply import Console
 from syncs.copy.plan import manifest
-from syncs.copy.plan.contents import blob_oid
-from syncs.copy.plan.plan import Manifest, Owned, Plan
+from syncs.copy.plan.planned import Manifest, Owned, Plan
 from syncs.copy.plan.record import Entry, added
 from syncs.copy.rules.config import Flow
 from syncs.copy.rules.options import (
@@ -171,8 +170,9 @@ def test_a_target_without_contents_is_asked_for_exactly_what_a_merge_needs(tmp_p
     assert pair.copy().plan.merged == 1
     assert pair.site.git("show", "main:copied/a").startswith("zero\n1\n")
     store = pair.end(pair.site).store
-    if store.partial:
-        assert not store.has(blob_oid(b"mine\n", "0" * 40))
+    assert store.partial
+    assert store.has(pair.site.oid("main~1:copied/a")), "what was merged was brought"
+    assert not store.has(pair.site.oid("main:copied/b")), "what nobody changed at the source was not"
 
 
 def test_rivals_are_found_though_only_one_of_them_changed(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 from pytest_django import Settings
 
 from opssight.core.env import load
-from opssight.core.env_kinds import SSH_KEY
 from opssight.core.errors import InvalidInput, PermanentFailure
 from opssight.management.commands.doctor import diagnose
 from repos.git import keys
@@ -20,13 +19,14 @@ from syncs.copy.models import CopyState
 from syncs.copy.rules.options import Authors, Deletions, Options, PullRequest
 from syncs.copy.saved.service import create_rule
 from syncs.copy.transfer import api_commits
-from syncs.copy.transfer.signing import NO_AUTHOR, NO_KEY, sign_of
+from syncs.copy.transfer.signing import EXPIRED, NO_AUTHOR, NO_KEY, sign_of
 from syncs.engine.context import RunContext
-from syncs.models import ItemState, Job, RunState
+from syncs.models import ItemState, Job, Run, RunState
+from tests.repos.git.gpg import ED25519, Gpg, keyring
 from tests.repos.git.test_agent import generated
 from tests.repos.git.test_signing import signers, verified
-from tests.syncs.copy.runs.test_run_pulls import kill_at, survive
-from tests.syncs.copy.story import Story, World, execute, rule_of
+from tests.syncs.copy.kills import Killed, kill_at, survive
+from tests.syncs.copy.story import Story, World, execute, logged, rule_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
 
@@ -98,42 +98,114 @@ def test_a_key_that_is_gone_stops_the_run(
         assert CopyState.objects.get().source_oid != told.source.oid("main")
 
 
+# --- with a key of GnuPG --------------------------------------------------------------------------------
+
+PASSPHRASE = "canary of the passphrase"
+
+
+@pytest.fixture(scope="module")
+def gpg() -> Iterator[Gpg]:
+    with keyring() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pgp_text(gpg: Gpg) -> str:
+    return gpg.key("bot@example.com", *ED25519, passphrase=PASSPHRASE)
+
+
+@pytest.fixture
+def pgp_key(settings: Settings, pgp_text: str) -> str:
+    """The installation's, as text."""
+    settings.SIGNING_KEY, settings.SIGNING_PASSPHRASE = pgp_text, PASSPHRASE
+    settings.DEFAULT_FROM_EMAIL = "bot@example.com"
+    return pgp_text
+
+
+@pytest.mark.parametrize("strategy", ["direct", "pull_request"])
+def test_commits_are_signed_with_a_key_of_gnupg(world: World, gpg: Gpg, pgp_key: str, strategy: Any) -> None:
+    with world.story("github", Options(strategy=strategy, sign="key")) as told:
+        for text in (b"a\n", b"newer\n"):
+            told.source.commit({b"docs/a": text})
+            item = told.item()
+            assert item.state == ItemState.DONE, item.sentence
+            judged = gpg.verified(told.target, item.result["commit"])
+            assert judged.returncode == 0, judged.stderr
+            assert 'Good signature from "Bot <bot@example.com>"' in judged.stderr
+        assert not any(PASSPHRASE in line for line in logged(item.run))
+
+
+@pytest.mark.parametrize("name", ["commit-made", "pushed", "target-stored"])
+def test_a_kill_leaves_one_commit_of_gnupg(
+    world: World, monkeypatch: pytest.MonkeyPatch, pgp_key: str, name: str
+) -> None:
+    """Each attempt signs anew, so its commit has another id; what was pushed is found by its line."""
+    with world.story("github", Options(sign="key")) as told:
+        told.source.commit({b"docs/a": b"a"})
+        survive(told, kill_at(monkeypatch, name, "after"))
+        assert told.target.git("rev-list", "--count", "main") == "2"
+
+
+def test_a_key_that_cannot_sign_any_more_stops_the_run(
+    world: World, settings: Settings, pgp_key: str
+) -> None:
+    with world.story("github", Options(sign="key")) as told:
+        settings.SIGNING_PASSPHRASE = ""
+        told.source.commit({b"docs/a": b"a\n"})
+        item = told.item()
+        assert (item.state, item.sentence) == (ItemState.FAILED, EXPIRED)
+        [check] = [one for one in diagnose() if one.name == "signing_key"]
+        assert (check.ok, check.detail) == (False, EXPIRED)
+
+
 # --- the setting ----------------------------------------------------------------------------------------
 
 
-def test_the_setting_takes_a_key_of_one_line_or_of_many(tmp_path: Path) -> None:
-    text = keys.make()
-    assert load({"OPSSIGHT_SIGNING_KEY": text}).signing_key == text
-    assert load({"OPSSIGHT_SIGNING_KEY": text.replace("\n", "\\n")}).signing_key == text
-    (tmp_path / "key").write_text(text)
-    assert load({"OPSSIGHT_SIGNING_KEY_FILE": str(tmp_path / "key")}).signing_key == text
+def test_the_setting_takes_a_key_of_one_line_or_of_many(tmp_path: Path, gpg: Gpg, pgp_text: str) -> None:
+    for text, more in ((keys.make(), {}), (pgp_text, {"OPSSIGHT_SIGNING_PASSPHRASE": PASSPHRASE})):
+        text = text.strip() + "\n"
+        assert load({"OPSSIGHT_SIGNING_KEY": text, **more}).signing_key == text
+        assert load({"OPSSIGHT_SIGNING_KEY": text.replace("\n", "\\n"), **more}).signing_key == text
+        (tmp_path / "key").write_text(text)
+        assert load({"OPSSIGHT_SIGNING_KEY_FILE": str(tmp_path / "key"), **more}).signing_key == text
     assert load({}).signing_key == ""
-    for kind, more in (("ecdsa", ["-b", "521"]), ("rsa", ["-b", "2048"])):
-        assert SSH_KEY.parse(generated(tmp_path, kind, more))
+    for kind, bits in (("ecdsa", ["-b", "521"]), ("rsa", ["-b", "2048"])):
+        assert load({"OPSSIGHT_SIGNING_KEY": generated(tmp_path, kind, bits)}).signing_key
+    locked = generated(tmp_path, "ed25519", [], passphrase="secret")
+    (tmp_path / "passphrase").write_text("secret\n")
+    file = {"OPSSIGHT_SIGNING_PASSPHRASE_FILE": str(tmp_path / "passphrase")}
+    assert load({"OPSSIGHT_SIGNING_KEY": locked, **file}).signing_passphrase == "secret"
 
 
-@pytest.mark.parametrize("kind", ["encrypted", "rsa 1024", "text", "public"])
-def test_a_key_that_cannot_be_used_is_refused_at_the_start(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["encrypted", "rsa 1024", "text", "public", "pgp", "pgp public"])
+def test_a_key_that_cannot_be_used_is_refused_at_the_start(
+    tmp_path: Path, gpg: Gpg, pgp_text: str, kind: str
+) -> None:
     texts: dict[str, Callable[[], str]] = {
         "encrypted": lambda: generated(tmp_path, "ed25519", [], passphrase="secret"),
         "rsa 1024": lambda: generated(tmp_path, "rsa", ["-b", "1024"]),
         "text": lambda: "canary-not-a-key",
         "public": lambda: keys.public_line(keys.opened(keys.make())),
+        "pgp": lambda: pgp_text,
+        "pgp public": lambda: gpg.run("--armor", "--export", "bot@example.com"),
     }
     text = texts[kind]()
     with pytest.raises(InvalidInput) as refused:
-        load({"OPSSIGHT_SIGNING_KEY": text})
+        load({"OPSSIGHT_SIGNING_KEY": text, "OPSSIGHT_SIGNING_PASSPHRASE": "canary-wrong"})
     [(name, sentence)] = refused.value.problems
     assert name == "OPSSIGHT_SIGNING_KEY"
-    assert "without a passphrase" in sentence
-    assert text[:12] not in sentence
+    assert "OpenPGP" in sentence
+    assert not any(secret in sentence for secret in (text[:12], text[-12:], "canary-wrong"))
 
 
-def test_doctor_shows_the_public_part_only(key: keys.Key, settings: Settings) -> None:
+def test_doctor_shows_the_public_part_only(key: keys.Key, settings: Settings, pgp_text: str) -> None:
     [check] = [one for one in diagnose() if one.name == "signing_key"]
     assert check.ok
     assert check.detail.endswith(keys.public_line(key, "opssight"))
     assert "PRIVATE" not in check.detail
+    settings.SIGNING_KEY, settings.SIGNING_PASSPHRASE = pgp_text, PASSPHRASE
+    [check] = [one for one in diagnose() if one.name == "signing_key"]
+    assert check.detail.endswith(" of Bot <bot@example.com>")
     settings.SIGNING_KEY = ""
     assert [one for one in diagnose() if one.name == "signing_key"] == []
 
@@ -271,7 +343,7 @@ def test_too_much_at_once_is_refused_before_anything_is_written(
 def test_a_kill_leaves_one_commit(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     with world.story("github", Options(sign="api")) as told:
         with monkeypatch.context() as dying:
-            dying.setattr(api_commits, "_remove", lambda *given: None)  # a kill leaves the branch there
+            dying.setattr(api_commits, "remove", lambda *given: None)  # a kill leaves the branch there
             told.source.commit({b"docs/a": b"a"})
             survived = survive(told, kill_at(monkeypatch, name, "after"))
         assert survived.state == RunState.SUCCEEDED
@@ -280,6 +352,31 @@ def test_a_kill_leaves_one_commit(world: World, monkeypatch: pytest.MonkeyPatch,
         told.source.commit({b"docs/a": b"b"})
         assert told.item().state == ItemState.DONE
         assert told.target.git("rev-list", "--count", "main") == "3"
+
+
+@pytest.mark.parametrize("strategy", ["direct", "pull_request"])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_branch_that_a_kill_left_goes_with_the_next_run(
+    world: World, monkeypatch: pytest.MonkeyPatch, strategy: Any, again: bool
+) -> None:
+    """There was no second attempt, and the next run may have nothing to sign."""
+    with world.story("github", Options(strategy=strategy, sign="api")) as told:
+        before = told.source.oid("main")
+        told.source.commit({b"docs/a": b"a"})
+        with monkeypatch.context() as dying:
+            dying.setattr(api_commits, "remove", lambda *given: None)  # a kill leaves the branch there
+            kill_at(dying, "commit-signed", "after")
+            with pytest.raises(Killed):
+                told.run()
+        Run.objects.all().delete()
+        assert len(leftovers(told)) == 1
+        told.target.git("branch", "opssight/signing-mine", "main")
+        if again:
+            told.source.commit({b"docs/a": b"b"})
+        else:
+            told.source.git("update-ref", "refs/heads/main", before)
+        assert told.item().state == (ItemState.DONE if again else ItemState.SKIPPED)
+        assert leftovers(told) == ["refs/heads/opssight/signing-mine"]
 
 
 def test_somebody_who_pushes_meanwhile_is_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

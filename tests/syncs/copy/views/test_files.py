@@ -1,4 +1,4 @@
-"""Taking in a copier's file in the browser, and its page: what it makes, what is missing, its versions."""
+"""Importing a copier's file in the browser, and its page: what it makes, what is missing, its versions."""
 
 from __future__ import annotations
 
@@ -15,29 +15,13 @@ from opssight.accounts.models import Membership, Role
 from repos.models import Repository
 from syncs.copy.models import ConfigFile, CopyRule
 from syncs.models import Job
-from tests.factories import make_repository
 from tests.repos.git.work import Bare
-from tests.syncs.copy.desk import SOURCE, TARGET, Desk, make_git, signed_in
-from tests.syncs.copy.files.test_following import pasted, reload_due, taken_in, workflow, workflows
+from tests.syncs.copy.desk import SOURCE, Desk, make_git, signed_in
+from tests.syncs.copy.followed import pasted, reload_due, taken_in, workflow, workflows
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 IMPORT = "/copy/import/"
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    make_git(tmp_path / "docs", SOURCE)
-    make_git(tmp_path / "site", TARGET)
-    return Desk(tmp_path)
-
-
-@pytest.fixture
-def kept(tmp_path: Path, desk: Desk) -> Bare:
-    bare = Bare(tmp_path / "config")
-    bare.commit({b"copier/main.yaml": workflows(workflow()).encode()})
-    make_repository(desk.connection, "config")
-    return bare
 
 
 def words(response: Any) -> str:
@@ -92,7 +76,7 @@ def test_a_pasted_file_and_the_rule_it_could_be(desk: Desk) -> None:
 
 def test_what_is_wrong_is_said_and_nothing_is_lost(desk: Desk) -> None:
     page = desk.client.post(IMPORT, {"way": "paste", "text": "workflows: [{name: <b>}]"})
-    assert "This file cannot be taken in yet." in words(page)
+    assert "This file cannot be imported yet." in words(page)
     assert "&lt;b&gt;" in page.content.decode()
     for form in (
         {"way": "repository", "repository": "gone", "path": "x"},
@@ -101,8 +85,8 @@ def test_what_is_wrong_is_said_and_nothing_is_lost(desk: Desk) -> None:
         {"way": "paste", "text": ""},
         {"way": "paste", "text": "hello: 1"},
     ):
-        assert "cannot be taken in yet" in words(ready(desk.client, form)), form
-    assert "has no file nowhere.yaml on main" in words(
+        assert "cannot be imported yet" in words(ready(desk.client, form)), form
+    assert "has no file nowhere.yaml on branch main" in words(
         ready(desk.client, {"way": "repository", "repository": "docs", "path": "nowhere.yaml"})
     )
 

@@ -16,7 +16,7 @@ from repos import access
 from repos.models import Repository
 from syncs.copy.forms.rule_form import Choice, Draft, Names, TargetDraft
 from syncs.copy.models import CopyRule, CopyState, OwnedFile
-from syncs.copy.plan.plan import Owned, SourceFile
+from syncs.copy.plan.planned import Owned, SourceFile
 from syncs.copy.preview.moment import Merged, Moment, origin_at
 from syncs.copy.rules.options import Deletions, Options, PullRequest, Transform
 from syncs.copy.saved import ownership
@@ -255,8 +255,11 @@ def test_repositories_that_one_may_not_see_are_not_shown(desk: Desk, tmp_path: P
     job = desk.rule()
     other = Desk(tmp_path)
     assert other.client.get(f"/copy/{job.pk}/plan/").status_code == 404
-    Repository.objects.filter(pk=desk.site.pk).update(team=other.team)
-    assert "not visible to you" in plan(desk, job)
+    for row, name in ((desk.site, "secret-site"), (desk.docs, "secret-docs")):
+        Repository.objects.filter(pk=row.pk).update(team=other.team, full_name=name)
+        text = plan(desk, job)
+        assert "not visible to you" in text
+        assert "secret" not in text
 
 
 def test_a_pull_request_is_planned_as_if_it_was_merged(desk: Desk, tmp_path: Path) -> None:

@@ -150,6 +150,45 @@ def test_saving_for_the_next_push_makes_a_rule_and_remembers_the_commit_that_was
     assert CopyTarget.objects.get().repository == desk.site
 
 
+def test_what_starts_a_rule_is_saved_and_shown_again(desk: Desk) -> None:
+    typed = form(events=["push", "tag"], tags="v*")
+    assert "Save, from the next push or tag on" in desk.ready(PREVIEW, typed)
+    desk.client.post(NEW, {**typed, "do": "save-next"})
+    job = Job.objects.get()
+    assert job.version is not None
+    assert (job.version.config["events"], job.version.config["tags"]) == (["push", "tag"], "v*")
+    page = desk.client.get(f"/copy/{job.pk}/").content.decode()
+    assert '<details class="card arrives fold" id="arrives" open>' in page
+    assert re.findall(r'name="events" value="(\w+)" checked', page) == ["push", "tag"]
+    assert re.search(r'id="tags" name="tags" value="v\*"', page)
+    assert "After a push or tag, as a commit on the branch" in words(page)
+    assert "Files are copied from the next push or tag on." in words(page)
+
+
+@pytest.mark.parametrize(
+    ("typed", "note", "said"),
+    [
+        ({"events": [], "tags": ""}, "events-note", "Tick at least one."),
+        ({"events": ["tag"], "tags": "["}, "tags-note", "[^<]+"),
+    ],
+)
+def test_a_problem_with_what_starts_a_rule_stands_at_its_field(
+    desk: Desk, typed: dict[str, object], note: str, said: str
+) -> None:
+    answer = desk.client.post(NEW, form(**typed, do="save-next"))
+    assert answer.status_code == 422
+    assert re.search(rf'id="{note}">{said}<', answer.content.decode())
+    assert not Job.objects.exists()
+
+
+def test_a_source_without_pull_requests_says_what_starts_it_instead(desk: Desk) -> None:
+    note = r'id="events-lacks" hx-swap-oob="true">([^<]*)<'
+    text = desk.ready(PREVIEW, form(events=["pull_request"], tags=""))
+    assert re.findall(note, text) == ["Folder (docs) has none: each move of the branch starts it."]
+    gone = desk.client.post(PREVIEW, form(source="")).content.decode()
+    assert re.findall(note, gone) == [""], "what does not hold any more is taken off the page"
+
+
 def test_saving_and_copying_now_leads_to_the_run(desk: Desk) -> None:
     answer = desk.client.post(NEW, form(do="save-now"))
     run = Run.objects.get()

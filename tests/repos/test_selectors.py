@@ -1,0 +1,52 @@
+"""Repositories by what a person types."""
+
+from __future__ import annotations
+
+import pytest
+
+from opssight.core.errors import NotFound
+from repos.models import Repository
+from repos.selectors import qualified, repository_named
+from tests.factories import make_connection, make_repository, make_team, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def test_by_id_by_name_and_by_connection() -> None:
+    team = make_team(make_user())
+    here, there = make_connection(team, name="Here"), make_connection(team, name="A: b")
+    one, two = make_repository(here, "acme/site"), make_repository(there, "acme/site")
+    alone = make_repository(here, "acme/alone")
+    rows = Repository.objects.all()
+
+    assert repository_named(rows, "acme/alone") == alone
+    for row in (one, two):
+        assert repository_named(rows, str(row.pk)) == row
+        assert repository_named(rows, qualified(row)) == row
+    assert qualified(two) == "A: b:acme/site"
+    assert repository_named(rows, "acme/gone") is None
+    assert repository_named(rows, "Here:acme/gone") is None
+    assert repository_named(rows.exclude(pk=two.pk), "acme/site") == one
+
+
+def test_a_name_that_several_have_is_not_guessed() -> None:
+    team = make_team(make_user())
+    for name in ("GitHub", "GitLab"):
+        make_repository(make_connection(team, name=name), "acme/site")
+
+    with pytest.raises(NotFound) as caught:
+        repository_named(Repository.objects.all(), "acme/site")
+
+    assert caught.value.sentence == (
+        "Several repositories are called 'acme/site'. "
+        "Write GitHub:acme/site or GitLab:acme/site, whichever you mean."
+    )
+
+
+def test_connections_of_one_name_leave_the_ids() -> None:
+    rows = [make_repository(make_connection(make_team(make_user()), name="Git"), "a/b") for _ in range(2)]
+
+    with pytest.raises(NotFound) as caught:
+        repository_named(Repository.objects.all(), "a/b")
+
+    assert f"{rows[0].pk} or {rows[1].pk}" in caught.value.sentence
