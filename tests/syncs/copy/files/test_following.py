@@ -14,10 +14,13 @@ from opssight.core.errors import Conflict, InvalidInput, NotFound
 from repos.events import Imported, Pushed, publish
 from repos.models import Repository
 from syncs.copy.files import following as config_files, watch as file_watch
+from syncs.copy.files.asked import missing
 from syncs.copy.files.given import first_of, from_texts
 from syncs.copy.files.inbox import needs
+from syncs.copy.formats import load
 from syncs.copy.models import ConfigFile, CopyRule
 from syncs.copy.saved import states
+from syncs.copy.saved.export import as_workflows
 from syncs.models import Job
 from tests.factories import make_connection, make_repository, make_team, make_user
 from tests.repos.git.work import Bare
@@ -75,6 +78,22 @@ def test_every_repository_that_is_missing_is_named(desk: Desk) -> None:
         pasted(desk, workflow("gone"), workflow("lost"), workflow("docs", "away"))
 
     assert [where for where, _ in failure.value.problems] == ["gone", "lost", "docs"]
+
+
+def test_a_name_that_several_have_is_written_with_its_connection(desk: Desk) -> None:
+    twin = make_repository(make_connection(desk.team, name="Elsewhere"), "site")
+    entries = workflow(), workflow(target="Elsewhere:site", name="v")
+    given = from_texts(reads(desk), {"rules.yaml": workflows(*entries)}, "rules.yaml")
+    with pytest.raises(InvalidInput, match="or Elsewhere:site, whichever you mean"):
+        pasted(desk, *entries)
+
+    assert missing(desk.principal, desk.team, given) == []
+    pasted(desk, entries[1])
+
+    job = Job.objects.get(kind="copy")
+    assert job.copy_rule.targets.get().repository == twin
+    [flow] = load(as_workflows(desk.principal, [job])).flows
+    assert flow.target_repo == "Elsewhere:site"
 
 
 def test_a_push_puts_the_new_file_in_force(desk: Desk, kept: Bare) -> None:
