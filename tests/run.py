@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.postgres import Postgres
@@ -88,9 +89,13 @@ def main(arguments: Sequence[str]) -> int:
     sentences: list[str] = []
     with tempfile.TemporaryDirectory(prefix="opssight-suite-") as name, Postgres() as server:
         folder = Path(name)
-        for part in _parts(server.create_database("opssight_tests")):
-            if paths := part.paths(asked):
-                _run(part, [*options, *paths], folder, total)
+        for parts in _parts(server.create_database("opssight_tests")):
+            wanted = [part for part in parts if part.paths(asked) and (ROOT / part.folder).is_dir()]
+            shown = None if len(wanted) < 2 else subprocess.PIPE
+            with ThreadPoolExecutor(len(parts)) as pool:
+                begun = [pool.submit(_run, part, options, asked, folder, total, shown) for part in wanted]
+            for one in begun:
+                one.result()
         if not arguments:
             sentences += _coverage(folder)
     if "CI" in os.environ:
@@ -101,16 +106,24 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if total.failed or sentences else 0
 
 
-def _parts(postgres_url: str) -> list[Part]:
+def _parts(postgres_url: str) -> list[list[Part]]:
+    """One after the other, those of one list side by side: they wait more than they work."""
     three = ("-n", "3")  # some wait for processes and answers
     return [
-        Part("sqlite", "tests", three),
-        Part(
-            "postgresql", "tests", (*three, "--database-only"), {"OPSSIGHT_TEST_DATABASE_URL": postgres_url}
-        ),
-        # the browser's driver keeps an event loop in the thread of the test
-        Part("browser", "tests/e2e", env={"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}),
-        Part("chaos", "tests/chaos", covered=False),  # what is killed writes no report
+        [Part("sqlite", "tests", three)],
+        [
+            Part(
+                "postgresql",
+                "tests",
+                (*three, "--database-only"),
+                {"OPSSIGHT_TEST_DATABASE_URL": postgres_url},
+            )
+        ],
+        [
+            # the browser's driver keeps an event loop in the thread of the test
+            Part("browser", "tests/e2e", env={"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}),
+            Part("chaos", "tests/chaos", covered=False),  # what is killed writes no report
+        ],
     ]
 
 
@@ -119,24 +132,31 @@ def _folder_of(path: str) -> str:
     return own[0] if own else "tests"
 
 
-def _run(part: Part, arguments: Sequence[str], folder: Path, total: Total) -> None:
-    if not (ROOT / part.folder).is_dir():
-        return
+def _run(
+    part: Part, options: Sequence[str], asked: Sequence[str], folder: Path, total: Total, shown: int | None
+) -> None:
+    """`shown` None: as it goes. A pipe: when it ends, so that parts side by side stay readable."""
     started = time.monotonic()
-    _say(f"\n=== {part.name} ===")
     others = [other for other in OWN_PARTS if part.folder == "tests"]
     totals = folder / f"{part.name}.json"
     measure = ["-m", "coverage", "run"] if part.covered else []
+    if shown is None:
+        _say(f"\n=== {part.name} ===")
     done = subprocess.run(
         [sys.executable, *measure, "-m", "pytest", *_SLOWEST, f"--totals={totals}", *part.options]
         + [f"--ignore={other}" for other in others]
-        + list(arguments),
+        + [*options, *part.paths(asked)],
         cwd=ROOT,
         env={**_environ(), "COVERAGE_FILE": str(folder / ".coverage"), **part.env},
+        stdout=shown,
+        stderr=subprocess.STDOUT if shown else None,
+        text=True,
+        errors="replace",
         check=False,
     )
     total.add(part.name, done.returncode, totals)
-    _say(f"{part.name}: {time.monotonic() - started:.0f} s")
+    told = f"\n=== {part.name} ===\n{done.stdout}" if shown else ""
+    _say(f"{told}{part.name}: {time.monotonic() - started:.0f} s")
 
 
 def _environ() -> dict[str, str]:

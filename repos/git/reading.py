@@ -139,6 +139,21 @@ class Reader(ABC):
             fields = self._listing(args, git_dir)
         return list(_changes(iter(fields)))
 
+    def patch(self, old: str | None, new: str, limit: int) -> bytes:
+        """What `git apply` makes `new` of `old` with (None: of nothing), as git prints it; contents have to
+        be there. Above `limit` bytes `TooLarge`.
+        """
+        args = ["diff-tree", "-p", "-r", "-M", "--no-commit-id", "--no-ext-diff", "--no-textconv", "--root"]
+        found = bytearray()
+        with self._with_all_of(*([old] if old else []), new) as git_dir:
+            args += [checked_oid(one) for one in (old, new) if one]
+            with closing(self.git.stream(args, git_dir=git_dir)) as pieces:
+                for piece in pieces:
+                    found += piece
+                    if len(found) > limit:
+                        raise TooLarge(f"The patch is larger than {limit:,} bytes.")
+        return bytes(found)
+
     def blob(self, oid: str, limit: int) -> bytes:
         """The contents of a file of at most `limit` bytes; above that `TooLarge`."""
         for _, data in self.blobs([oid], limit=limit):

@@ -23,7 +23,7 @@ from tests.cli.world import (
     workflows,
 )
 from tests.forges.githttp import GitServer
-from tests.repos.git.work import Bare
+from tests.repos.git.work import Bare, git
 
 README = {"README": "100644 site"}
 
@@ -141,6 +141,40 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(world: World) -
     target = done(world.apply(workflows(workflow(MOVE_DOCS)), "--dry-run"), 3)
     assert (target["status"], target["commit"]) == ("planned", None)
     assert files(world.root) | {"copier.yaml": b""} == before | {"copier.yaml": b""}
+
+
+def test_a_dry_run_shows_every_difference_as_git_does(world: World) -> None:
+    world.site.commit({b"handbook/a": b"old\n", b"handbook/run": b"x\n"})
+    before = world.site.refs()
+    world.code.commit(
+        {b"docs/a": b"new \x1b[31m\n", b"docs/run": b"x\n", b"docs/b": b"\0\1"}, modes={b"docs/run": "100755"}
+    )
+
+    patch = world.dry_run(workflows(workflow(MOVE_DOCS)))
+
+    lines = patch.splitlines()
+    for line in (
+        "diff --git a/handbook/a b/handbook/a",
+        "-old",
+        "+new \\x1b[31m",  # unable to do anything to a terminal
+        "old mode 100644",
+        "new mode 100755",
+        "Binary files /dev/null and b/handbook/b differ",
+    ):
+        assert line in lines, patch
+    assert world.site.refs() == before
+
+
+def test_the_patch_of_a_dry_run_makes_what_the_copy_makes(world: World, tmp_path: Path) -> None:
+    world.code.commit({b"docs/deep/a": b"one\ntwo\n"})
+    patch = world.dry_run(workflows(workflow(MOVE_DOCS)))
+    git("clone", "-q", str(world.site.path), str(tmp_path / "clone"), cwd=tmp_path)
+
+    git("apply", "--index", "-", cwd=tmp_path / "clone", stdin=patch.encode())
+
+    assert world.sync(workflows(workflow(MOVE_DOCS))).status == 0
+    made = git("write-tree", cwd=tmp_path / "clone")
+    assert made == world.site.git("rev-parse", "main^{tree}")
 
 
 def test_the_second_time_everything_is_there(world: World) -> None:
@@ -267,6 +301,14 @@ def test_over_http_it_is_one_fetch_and_one_push(world: World, server: GitServer)
     assert (server.fetches, server.pushes) == (2, 1)
     assert done(world.apply(config, base=base, head=head, urls=urls), 0, skipped=1)["status"] == "skipped"
     assert server.pushes == 1
+
+
+def test_a_dry_run_over_http_brings_what_it_compares_with(world: World, server: GitServer) -> None:
+    site = Bare(server.create("acme/site.git"))
+    site.commit({b"handbook/old.md": b"before\r\n"})
+    patch = world.dry_run(workflows(workflow(MOVE_DOCS)), {TARGET: server.url_of("acme/site.git")})
+    assert {"-before", "+old"} <= set(patch.splitlines()), patch
+    assert server.pushes == 0
 
 
 def test_a_folder_may_be_a_work_tree_or_relative_to_where_one_stands(

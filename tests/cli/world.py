@@ -86,15 +86,21 @@ class World:
     ) -> Ran:
         """`copy apply --json` from `base` (default: the first commit) to `head` (default: the tip)."""
         commits = ("--base", base or self.base, "--head", head or self.head)
-        return self._run("apply", config, *commits, *more, urls=urls)
+        return self._run("apply", config, "--json", *commits, *more, urls=urls)
 
     def sync(self, config: Json, *more: str, urls: Mapping[str, str] | None = None) -> Ran:
-        return self._run("sync", config, *more, urls=urls)
+        return self._run("sync", config, "--json", *more, urls=urls)
+
+    def dry_run(self, config: Json, urls: Mapping[str, str] | None = None) -> str:
+        """The differences that `copy sync --dry-run` shows a person."""
+        shown = self._run("sync", config, "--dry-run", urls=urls)
+        assert shown.status == 0, shown.err
+        return shown.out.partition(f"\n{TARGET} main\n\n")[2]
 
     def _run(self, word: str, config: Json, *more: str, urls: Mapping[str, str] | None) -> Ran:
         places = {**self.urls, **(urls or {})}
         repos = [text for name, url in places.items() for text in ("--repo", f"{name}={url}")]
-        return ran("copy", word, self.file(config), "--source", SOURCE, "--json", *repos, *more)
+        return ran("copy", word, self.file(config), "--source", SOURCE, *repos, *more)
 
 
 def tree(repository: Bare, branch: str = "main") -> dict[str, str]:

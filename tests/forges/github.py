@@ -36,7 +36,8 @@ _HOUR = 3_600
 
 
 class GitHubStandIn(DeliveriesStandIn):
-    """`budget_left`: requests before the limit is over, by resource; a 304 and /rate_limit cost none.
+    """`budget_left`: requests before the limit is over, by resource; a 304 and /rate_limit cost none. They
+    are all there again at `resets_at`, in seconds since 1970.
 
     `too_fast`: everything meets the secondary limit. `limits_off`: as a server of one's own usually is.
     `hidden`: ids of organizations that keep their repositories back for want of single sign-on.
@@ -51,7 +52,7 @@ class GitHubStandIn(DeliveriesStandIn):
         self.too_fast = self.limits_off = False
         self.hidden: list[int] = []
         self.unlike: set[str] = set()
-        self._reset = int(dt.datetime.now(dt.UTC).timestamp()) + _HOUR
+        self.resets_at = int(dt.datetime.now(dt.UTC).timestamp()) + _HOUR
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
@@ -67,6 +68,7 @@ class GitHubStandIn(DeliveriesStandIn):
         value = _token_in(asked.headers.get("authorization", ""))
         self.asking = self.token_of(value)
         resource = "graphql" if asked.path == "/api/graphql" else "core"
+        self._refill()
         free = asked.path == "/api/v3/rate_limit"
         spent = not self.limits_off and not free and self.budget_left[resource] <= 0
         try:
@@ -84,6 +86,12 @@ class GitHubStandIn(DeliveriesStandIn):
         if not free and not spent and reply.status != 304:
             self.budget_left[resource] -= 1
         return dataclasses.replace(reply, headers=self._headers(resource, value) | reply.headers)
+
+    def _refill(self) -> None:
+        """Each hour begins with all of the requests."""
+        if dt.datetime.now(dt.UTC).timestamp() >= self.resets_at:
+            self.resets_at += _HOUR
+            self.budget_left = dict.fromkeys(self.budget_left, self.budget_limit)
 
     def _compare(self, asked: Asked, reply: Reply) -> None:
         """With what GitHub says of its API; the test fails when the stand-in ends."""
@@ -105,7 +113,7 @@ class GitHubStandIn(DeliveriesStandIn):
                 "X-RateLimit-Limit": str(self.budget_limit),
                 "X-RateLimit-Remaining": str(left),
                 "X-RateLimit-Used": str(self.budget_limit - left),
-                "X-RateLimit-Reset": str(self._reset),
+                "X-RateLimit-Reset": str(self.resets_at),
                 "X-RateLimit-Resource": resource,
             }
         if self.asking is not None:
@@ -144,7 +152,7 @@ class GitHubStandIn(DeliveriesStandIn):
 
     def _limit(self, left: int) -> dict[str, int]:
         used = self.budget_limit - left
-        return {"limit": self.budget_limit, "used": used, "remaining": left, "reset": self._reset}
+        return {"limit": self.budget_limit, "used": used, "remaining": left, "reset": self.resets_at}
 
     @route("GET", r"/api/v3/user/repos")
     def repos(self, asked: Asked) -> Reply:

@@ -11,6 +11,7 @@ from opssight.core.errors import Failure, InvalidInput, NotFound
 from repos import access
 from repos.git.errors import ShallowSource
 from repos.git.remote import Remote
+from syncs.copy.commands.patch import patch_of
 from syncs.copy.plan.planned import Plan
 from syncs.copy.pulls.branches import Known, branch_name
 from syncs.copy.pulls.pulls import ForgeEnd, Pulls
@@ -48,6 +49,7 @@ class Applied:
     pull_request: str = ""  # its address
     status: str = "done"
     error: str = ""
+    patch: str = ""  # of a dry run: what would change, as git prints it
 
     def document(self) -> dict[str, object]:
         return {
@@ -189,8 +191,10 @@ def _apply(
         at = Place.of(flow.target_repo, flow.target_branch, places.kind(flow.target_repo), group)
         planner = FilePlanner(group, base or None, at)
         if dry_run:
-            plan = planner.plan(source, open_target(end, steps))
-            return _done(place, plan, "", status="planned")
+            target = open_target(end, steps)
+            plan = planner.plan(source, target)
+            patch = patch_of(places.stores, source, target, planner, plan)
+            return replace(_done(place, plan, "", status="planned"), patch=patch)
         message = Message(group, source.head, run_key=f"cli/{uuid.uuid4().hex[:12]}", since=base or None)
         copier = Copier(places.stores, steps, Author("OpsSight", "opssight@localhost", now()))
         if flow.options.strategy == "pull_request":

@@ -73,7 +73,9 @@ class Command(OpsCommand):
                 "the oldest format (v0), which names no branch, copies from this one (default: main).",
             )  # fmt: skip
             command.add_argument(
-                "--dry-run", action="store_true", help="Say what would be written; write nothing."
+                "--dry-run",
+                action="store_true",
+                help="Show every difference that it would make, and write nothing.",
             )
 
     def validate(self, **options: Any) -> Answer:
@@ -178,4 +180,9 @@ def _answer(applied: list[Applied]) -> Answer:
     status = "succeeded" if not wrong else ("failed" if len(failed) == len(applied) else "partial")
     rows = [one.document() for one in applied]
     text = table(rows, ["repo", "branch", "status", "writes", "skipped", "commit"])
-    return Answer({"status": status, "targets": rows}, text, [f"{one.repo}: {one.error}" for one in wrong])
+    patches = [f"\n{one.repo} {one.branch}\n\n{one.patch}" for one in applied if one.patch]
+    return Answer(
+        {"status": status, "targets": rows},
+        "\n".join([text, *patches]),
+        [f"{one.repo}: {one.error}" for one in wrong],
+    )

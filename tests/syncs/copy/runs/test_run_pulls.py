@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
-from repos.models import RateBudget, RepositoryStatus
+from opssight.core.clock import now
+from repos.models import RepositoryStatus
 from repos.providers.types import PullState
 from syncs import jobs
 from syncs.copy.models import CopyRule, CopyState
@@ -36,14 +38,14 @@ def test_a_limit_in_the_middle_only_delays(told: Story) -> None:
     config = rule_of(told.at, pull_options(), "two")
     config = replace(config, targets=(*config.targets, Target(str(blog.pk), "main")))
     job, _ = create_rule(told.at.principal, told.job.team, config, start="now")
-    told.at.forge.budget_left["core"] = 1
+    told.at.forge.budget_left["core"], told.at.forge.resets_at = 1, int(time.time()) + 6
     run = execute(job)
     assert (run.state, run.attempt) == (RunState.QUEUED, 0)
     assert [item.state for item in run.items.order_by("id")] == ["done", "failed"]
     assert len(told.at.repo("acme/site").pulls) == 1
     assert len(told.at.repo("acme/blog").pulls) == 0
-    told.at.forge.budget_left["core"] = 5_000
-    RateBudget.objects.all().delete()  # the hour is over
+    assert run.run_after is not None
+    time.sleep(max(0, (run.run_after - now()).total_seconds()))
     first = told.at.repo("acme/site").pulls
     run = execute(job)
     assert run.state == RunState.SUCCEEDED, run.sentence
