@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import CharField, Count, F, Q, QuerySet, Value
+from django.db.models.functions import Concat
+from django.db.models.lookups import In
 
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.errors import NotFound
@@ -67,27 +70,26 @@ def repositories(
     return rows.order_by(*REPOSITORY_SORTS.get(sort, REPOSITORY_SORTS["name"]))
 
 
+def named(texts: Collection[str]) -> Q:
+    """The repositories that one of the texts means: an id, a full name, or `CONNECTION:owner/name`."""
+    qualified = Concat("connection__name", Value(":"), "full_name", output_field=CharField())
+    ids = [id for text in texts if (id := as_uuid(text))]
+    return Q(pk__in=ids) | Q(full_name__in=texts) | Q(In(qualified, texts))
+
+
 def repository_named(rows: QuerySet[Repository], text: str) -> Repository | None:
     """The one of `rows` with this id, full name, or `CONNECTION:owner/name`; None where there is none.
 
     A name that several have is not guessed: NotFound says how each of them is written.
     """
-    asked = Q(full_name=text) | Q(pk=as_uuid(text))
-    for connection, colon, name in (text.partition(":"), text.rpartition(":")):  # a name may have one too
-        asked |= Q(connection__name=connection, full_name=name) if colon else Q()
-    found = list(rows.filter(asked).select_related("connection").order_by("id")[:_NAMED])
+    found = list(rows.filter(named([text])).select_related("connection").order_by("id")[:_NAMED])
     if len(found) < 2:
         return found[0] if found else None
-    names = [qualified(row) for row in found]
+    names = [row.qualified_name for row in found]
     ways = names if len(set(names)) == len(names) else [str(row.pk) for row in found]
     raise NotFound(
         f"Several repositories are called {text[:100]!r}. Write {join_words(ways, 'or')}, whichever you mean."
     )
-
-
-def qualified(repository: Repository) -> str:
-    """Its name with its connection, for where the name alone means several."""
-    return f"{repository.connection.name}:{repository.full_name}"
 
 
 def webhooks(principal: Principal) -> QuerySet[Webhook]:

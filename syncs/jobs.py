@@ -15,7 +15,7 @@ from opssight.audit.record import record
 from opssight.core.errors import Conflict, InvalidInput
 from syncs.engine import claim
 from syncs.engine.kinds import kind_named
-from syncs.engine.request import RunRequest, request_run
+from syncs.engine.request import RunRequest, notify, request_run
 from syncs.engine.schedule import next_time
 from syncs.models import BAD_ITEMS, ItemState, Job, JobVersion, Run, RunState
 
@@ -113,21 +113,29 @@ def start(
 
 
 def is_retryable(run: Run) -> bool:
-    """Whether a retry would do anything: it ended, not well, and its job is still there."""
+    """Whether a retry would do anything: it ended, not well, and its job is there or not needed."""
     ended_badly = {RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED, RunState.DEAD}
-    return run.state in ended_badly and run.job_id is not None
+    return run.state in ended_badly and (run.job_id is not None or kind_named(run.kind).outlives_job(run))
 
 
 @transaction.atomic
 def retry(run: Run, because: str, *, idempotency_key: str = "") -> Run:
     """A new run for what failed only; what succeeded is not done again."""
-    if not is_retryable(run) or run.job is None:
+    if not is_retryable(run):
         raise Conflict(f"This run is {run.get_state_display()}: there is nothing to retry.")
     failed = run.items.filter(state__in=[*BAD_ITEMS, ItemState.PLANNED])
     input = dict(run.input)
     if run.items.exists():
         input["only"] = list(failed.values_list("key", flat=True))
-    again = request_run(
+    again = _again(run, because, input, idempotency_key)
+    record("run.retry", team_id=run.team_id, target=("run", run.pk, run.title), run_id=again.pk)
+    return again
+
+
+def _again(run: Run, because: str, input: dict[str, Any], idempotency_key: str) -> Run:
+    if run.job is None:
+        return _again_alone(run, because, input, idempotency_key)
+    return request_run(
         RunRequest(
             job=run.job,
             trigger=Run.Trigger.RETRY,
@@ -139,7 +147,20 @@ def retry(run: Run, because: str, *, idempotency_key: str = "") -> Run:
             priority=10,
         )
     )
-    record("run.retry", team_id=run.team_id, target=("run", run.pk, run.title), run_id=again.pk)
+
+
+def _again_alone(run: Run, because: str, input: dict[str, Any], idempotency_key: str) -> Run:
+    """The same for a run that outlived its job."""
+    copied = ("team_id", "kind", "title", "lane", "lock_key", "connection_id", "repository_id")
+    values = {name: getattr(run, name) for name in copied}
+    values |= {"trigger": Run.Trigger.RETRY, "because": because[:300], "input": input}
+    values |= {"parent": run, "idempotency_key": idempotency_key, "priority": 10}
+    if not idempotency_key:
+        again = Run.objects.create(**values)
+    else:
+        same = {"team_id": run.team_id, "idempotency_key": idempotency_key}
+        again, _ = Run.objects.get_or_create(**same, defaults=values)
+    notify()
     return again
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
+
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -10,6 +13,7 @@ from opssight.core.errors import ErrorClass
 from repos.events import Event, HealthChanged, subscribe
 from repos.models import Connection
 from syncs.engine import claim
+from syncs.engine.kinds import all_kinds
 from syncs.engine.request import RunRequest, notify, request_run
 from syncs.models import BAD_ITEMS, Item, Run, RunState
 
@@ -67,11 +71,21 @@ def retry_what_it_refused(connection: Connection) -> None:
 
 
 def _refused(connection: Connection) -> QuerySet[Run]:
-    """The newest run of each job that is on, where the connection refused an item."""
+    """The newest run of each job that is on, where the connection refused an item.
+
+    A run that did something beside the job's own work does not stand for that work.
+    """
     refused = Q(error_class=ErrorClass.AUTH) | Q(code=BLOCKED)
     items = Item.objects.filter(
         refused, run=OuterRef("pk"), state__in=BAD_ITEMS, repository__connection=connection
     )
     newer = Run.objects.filter(job=OuterRef("job"), pk__gt=OuterRef("pk")).exclude(state=RunState.CANCELLED)
     ended = Run.objects.filter(job__enabled=True, state__in=[RunState.PARTIAL, RunState.FAILED])
-    return ended.filter(Exists(items), ~Exists(newer)).select_related("job", "repository")
+    ended = ended.filter(Exists(items), ~Exists(newer.exclude(_beside())))
+    return ended.exclude(_beside(), Exists(newer)).select_related("job", "repository")
+
+
+def _beside() -> Q:
+    """Runs that do something else than their job's own work."""
+    kinds = [kind for kind in all_kinds() if kind.beside]
+    return reduce(or_, (Q(kind=kind.name, input__has_any_keys=kind.beside) for kind in kinds), Q(pk=None))

@@ -79,6 +79,11 @@ class Repository(models.Model):
     def __str__(self) -> str:
         return self.full_name
 
+    @property
+    def qualified_name(self) -> str:
+        """Its name with its connection, for where the name alone means several."""
+        return f"{self.connection.name}:{self.full_name}"
+
 
 class RepositoryGrant(models.Model):
     """A repository shared with another team, to be seen."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from syncs.copy.models import CopyRule
 from syncs.copy.rules.listening import tag_fits
-from syncs.copy.runs import announcing
+from syncs.copy.runs import announcing, automerge
 from syncs.copy.runs.run import run_copy
 from syncs.copy.saved import leaving
 from syncs.engine.context import RunContext
@@ -23,6 +23,7 @@ class Copy(JobKind):
     new_page: ClassVar[str] = "copy_new"
     job_noun: ClassVar[str] = "rule"
     item_noun: ClassVar[str] = "target"
+    beside: ClassVar[tuple[str, ...]] = (leaving.LEFT, automerge.LOOK)
     notice_topics: ClassVar[tuple[tuple[str, str], ...]] = announcing.TOPICS
 
     def connection_of(self, job: Job) -> uuid.UUID | None:
@@ -33,6 +34,9 @@ class Copy(JobKind):
     def last_run(self, job: Job) -> Run | None:
         """It closes the pull requests of the rule."""
         return leaving.last_run(job)
+
+    def outlives_job(self, run: Run) -> bool:
+        return leaving.LEFT in run.input
 
     def takes_tag(self, trigger: Trigger, name: str) -> bool:
         """By the glob that follows `refs/tags/`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from opssight.accounts.models import Team, TeamOwnedQuerySet
@@ -106,6 +105,7 @@ class CopyRule(models.Model):
     job = models.OneToOneField(Job, on_delete=models.CASCADE, primary_key=True, related_name="copy_rule")
     source = models.ForeignKey(Repository, on_delete=models.PROTECT, related_name="copied_by")
     source_branch = models.CharField(max_length=255)
+    head_oid = models.CharField(max_length=64, blank=True)  # of the branch, when a run looked last
     # plans and reports what it would do, and never writes
     shadow = models.BooleanField(default=False)
     config_file = models.ForeignKey(
@@ -114,6 +114,13 @@ class CopyRule(models.Model):
 
     def __str__(self) -> str:
         return str(self.job_id)
+
+    @property
+    def head(self) -> str:
+        """The newest commit of the branch that is known, "" where nobody has looked. Reads the source."""
+        # webhooks and looks tell of the default branch between two runs
+        heard = self.source.head_oid if self.source_branch == self.source.default_branch else ""
+        return heard or self.head_oid
 
 
 class CopyTarget(models.Model):
@@ -139,7 +146,8 @@ class CopyState(models.Model):
     """How far a target is: the source commit it holds, and the commit we pushed for it.
 
     With pull requests, `source_oid` is what was merged and `proposed_oid` what the open one (`pull_number`,
-    at `pull_url`, on `pull_branch`) brings. A server without them has the branch only.
+    at `pull_url`, on `pull_branch`) brings. A server without them has the branch only. Without either the
+    whole tree is compared.
     """
 
     target = models.OneToOneField(
@@ -152,11 +160,6 @@ class CopyState(models.Model):
     pull_number = models.PositiveIntegerField(null=True, blank=True)
     pull_url = models.CharField(max_length=600, blank=True)
     updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(condition=~Q(source_oid="", proposed_oid=""), name="copystate_has_source")
-        ]
 
     def __str__(self) -> str:
         return f"{self.target_id} at {self.source_oid[:8]}"

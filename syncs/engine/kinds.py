@@ -42,6 +42,9 @@ class JobKind(ABC):
     # what happens each time and is told to who names it: topic, and what it is in words
     notice_topics: ClassVar[tuple[tuple[str, str], ...]] = ()
 
+    # keys in the input of runs that do something else than the job's own work
+    beside: ClassVar[tuple[str, ...]] = ()
+
     def connection_of(self, job: Job) -> uuid.UUID | None:
         """The connection that a run of this job needs before all others."""
         return None
@@ -52,6 +55,10 @@ class JobKind(ABC):
         In the transaction of the deletion. None where there is nothing to do.
         """
         return None
+
+    def outlives_job(self, run: Run) -> bool:
+        """Whether a run has all that it needs in its input, so that it can be done without its job."""
+        return False
 
     def takes_tag(self, trigger: Trigger, name: str) -> bool:
         """Whether a trigger with a pattern of tags is for the tag of this name."""

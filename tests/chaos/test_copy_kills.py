@@ -57,6 +57,7 @@ def test_a_kill_at_a_checkpoint_leaves_one_effect(rig: Rig, name: str, when: str
     killed_at = float((rig.instance.data / "killed-at").read_text())
     (rig.instance.data / "killed-at").unlink()
     assert ended["state"] == "succeeded", ended
+    assert ended["sentence"].startswith("Copied 2 files to 1 of 1 target"), ended
     assert rig.world.text("target", "copied/a.md") == text, ended
     assert rig.world.target_tips()[1:] == tips, "the target must have exactly one new tip"
     keys = rig.world.run_keys()

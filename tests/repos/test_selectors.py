@@ -6,7 +6,7 @@ import pytest
 
 from opssight.core.errors import NotFound
 from repos.models import Repository
-from repos.selectors import qualified, repository_named
+from repos.selectors import named, repository_named
 from tests.factories import make_connection, make_repository, make_team, make_user
 
 pytestmark = pytest.mark.django_db
@@ -22,11 +22,16 @@ def test_by_id_by_name_and_by_connection() -> None:
     assert repository_named(rows, "acme/alone") == alone
     for row in (one, two):
         assert repository_named(rows, str(row.pk)) == row
-        assert repository_named(rows, qualified(row)) == row
-    assert qualified(two) == "A: b:acme/site"
+        assert repository_named(rows, row.qualified_name) == row
+    assert two.qualified_name == "A: b:acme/site"
     assert repository_named(rows, "acme/gone") is None
     assert repository_named(rows, "Here:acme/gone") is None
     assert repository_named(rows.exclude(pk=two.pk), "acme/site") == one
+
+    meant = rows.filter(named(["acme/alone", str(one.pk), "A: b:acme/site", "Here:acme/gone"]))
+    assert {*meant} == {alone, one, two}
+    assert {*rows.filter(named(["A: b:acme/site"]))} == {two}
+    assert not rows.filter(named([]))
 
 
 def test_a_name_that_several_have_is_not_guessed() -> None:

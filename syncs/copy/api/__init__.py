@@ -9,9 +9,9 @@ from opssight.accounts.scope import Principal
 from opssight.api.routing import extra, router
 from opssight.core.errors import Conflict
 from syncs.api import EDITORS, Config
-from syncs.copy.api.files import FileViewSet
+from syncs.copy.api.files import FileViewSet, ValidateView
 from syncs.copy.api.history import HISTORY
-from syncs.copy.api.plan import PlanView, ValidateView
+from syncs.copy.api.plan import PlanView
 from syncs.copy.api.rules import ExportView, RuleViewSet, TestView
 from syncs.copy.rules.config import parse_config
 from syncs.copy.saved import service, states

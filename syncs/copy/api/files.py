@@ -1,8 +1,9 @@
-"""Copiers' files in the API: importing one, its versions, reading it again."""
+"""Copiers' files in the API: checking one, importing it, its versions, reading it again."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -14,7 +15,7 @@ from rest_framework.response import Response
 
 from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import visible_to
-from opssight.api.views import ResourceViewSet
+from opssight.api.views import Door, ResourceViewSet
 from opssight.core.errors import Conflict, InvalidInput, PermanentFailure
 from repos.beside import Answer
 from syncs.copy.api.rules import VersionIn
@@ -22,6 +23,7 @@ from syncs.copy.files import following as config_files
 from syncs.copy.files.asked import asked_repository, asked_texts, repository_of
 from syncs.copy.files.following import Location
 from syncs.copy.files.given import Given
+from syncs.copy.formats import load
 from syncs.copy.models import ConfigFile, ConfigVersion
 
 WAIT = 10.0  # seconds that a request waits for a git server
@@ -46,7 +48,7 @@ class ConfigFileOut(serializers.ModelSerializer[ConfigFile]):
 
     @extend_schema_field(ConfigProblem(many=True))
     def get_problems(self, file: ConfigFile) -> list[dict[str, str]]:
-        return [{"where": where, "message": message} for where, message in file.problems]
+        return _problems(file.problems)
 
     @extend_schema_field(serializers.ListField(child=serializers.UUIDField()))
     def get_rules(self, file: ConfigFile) -> list[str]:
@@ -93,6 +95,38 @@ class ConfigVersionOut(serializers.ModelSerializer[ConfigVersion]):
         model = ConfigVersion
         fields = ["number", "format", "oid", "note", "by", "created_at", "texts"]
         read_only_fields = fields
+
+
+class ValidateIn(serializers.Serializer[Any]):
+    text = serializers.CharField(max_length=1_000_000, trim_whitespace=False, help_text="YAML or JSON.")
+
+
+class ValidateOut(serializers.Serializer[Any]):
+    valid = serializers.BooleanField()
+    format = serializers.CharField()
+    rules = serializers.IntegerField()
+    errors = ConfigProblem(many=True)  # type: ignore[assignment]
+    warnings = ConfigProblem(many=True)
+
+
+class ValidateView(Door):
+    """Check the configuration file of a copier. Nothing is saved."""
+
+    area = "jobs"
+    reads_by_post = True
+
+    @extend_schema(operation_id="copy_validate", request=ValidateIn, responses=ValidateOut, tags=["copy"])
+    def post(self, request: Request) -> Response:
+        loaded = load(self.read(ValidateIn)["text"])
+        return Response(
+            {
+                "valid": not loaded.errors,
+                "format": loaded.format,
+                "rules": loaded.rules,
+                "errors": _problems(loaded.errors),
+                "warnings": _problems(loaded.warnings),
+            }
+        )
 
 
 @extend_schema(tags=["copy"])
@@ -174,6 +208,11 @@ class FileViewSet(ResourceViewSet):
         self, team: Team, texts: dict[str, str], source: tuple[str, str] | None
     ) -> Answer[Given]:
         return asked_texts(self.principal, team, texts, source, wait=WAIT)
+
+
+def _problems(found: Iterable[Sequence[str]]) -> list[dict[str, str]]:
+    """As `ConfigProblem` says it."""
+    return [{"where": where, "message": message} for where, message in found]
 
 
 def _ready(answer: Answer[Given]) -> Given:

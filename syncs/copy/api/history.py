@@ -21,6 +21,7 @@ from syncs.copy.saved.origin import (
     FROM,
     FROM_NAME,
     FROM_REF,
+    ONLY_CLOSED,
     ONLY_MERGED,
     PATHS,
     RECORDED,
@@ -105,7 +106,7 @@ class HistoryEntryOut(serializers.Serializer[Any]):
     def get_outcome(self, item: Item) -> str:
         if item.state in BAD_ITEMS:
             return "failed"
-        for mark, outcome in ((ONLY_MERGED, "merged"), ("shadow", "shadow")):
+        for mark, outcome in ((ONLY_MERGED, "merged"), (ONLY_CLOSED, "closed"), ("shadow", "shadow")):
             if mark in item.result:
                 return outcome
         return "written" if item.state == ItemState.DONE else "unchanged"

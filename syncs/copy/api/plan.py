@@ -1,4 +1,4 @@
-"""The plan before saving, and checking a copier's file."""
+"""The plan before saving."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from rest_framework.response import Response
 from opssight.api.fields import ObjectField
 from opssight.api.views import Door
 from syncs import selectors
-from syncs.copy.formats import load
 from syncs.copy.plan.planned import Plan
 from syncs.copy.preview.preview import TargetPreview, preview
 from syncs.copy.rules.config import parse_config
@@ -98,23 +97,6 @@ class PlanOut(serializers.Serializer[Any]):
     sentence = serializers.CharField()
 
 
-class FileIn(serializers.Serializer[Any]):
-    text = serializers.CharField(max_length=1_000_000, trim_whitespace=False, help_text="YAML or JSON.")
-
-
-class Where(serializers.Serializer[Any]):
-    where = serializers.CharField()
-    message = serializers.CharField()
-
-
-class FileOut(serializers.Serializer[Any]):
-    valid = serializers.BooleanField()
-    format = serializers.CharField()
-    rules = serializers.IntegerField()
-    errors = Where(many=True)  # type: ignore[assignment]
-    warnings = Where(many=True)
-
-
 class PlanView(Door):
     """What a rule would do, before it is saved. Nothing is written."""
 
@@ -154,26 +136,6 @@ class PlanView(Door):
         if job is None or job.version is None:
             raise serializers.ValidationError({"job": "There is no such copy job among yours."})
         return job
-
-
-class ValidateView(Door):
-    """Check the configuration file of a copier. Nothing is saved."""
-
-    area = "jobs"
-    reads_by_post = True
-
-    @extend_schema(operation_id="copy_validate", request=FileIn, responses=FileOut, tags=["copy"])
-    def post(self, request: Request) -> Response:
-        loaded = load(self.read(FileIn)["text"])
-        return Response(
-            {
-                "valid": not loaded.errors,
-                "format": loaded.format,
-                "rules": loaded.rules,
-                "errors": [{"where": where, "message": message} for where, message in loaded.errors],
-                "warnings": [{"where": where, "message": message} for where, message in loaded.warnings],
-            }
-        )
 
 
 def _target(target: TargetPreview) -> dict[str, Any]:

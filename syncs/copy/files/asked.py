@@ -7,15 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from django.db.models import Q
-
 from opssight.accounts.models import Role, Team
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.errors import NotFound
-from opssight.core.ids import as_uuid
 from repos.beside import Answer, ask
 from repos.models import Connection, Repository
-from repos.selectors import qualified, repository_named
+from repos.selectors import named, repository_named
 from syncs.copy.files.given import Given, first_of, from_repository, from_texts, names_in
 from syncs.copy.files.reads import StoreReads, in_team
 
@@ -52,10 +49,9 @@ def asked_texts(
 def missing(principal: Principal, team: Team, given: Given) -> list[str]:
     """The repositories that the file names and that the team does not have."""
     names = names_in(given)
-    parts = {part for name in names for part in (name, name.partition(":")[2], name.rpartition(":")[2])}
     rows = visible_to(Repository.objects.select_related("connection"), in_team(principal, team))
-    found = rows.filter(Q(full_name__in=parts) | Q(pk__in=filter(None, map(as_uuid, names))))
-    there = {text for row in found for text in (row.full_name, qualified(row), str(row.pk))}
+    found = rows.filter(named(names))
+    there = {text for row in found for text in (row.full_name, row.qualified_name, str(row.pk))}
     return [name for name in names if name not in there]
 
 

@@ -192,8 +192,9 @@ def _put_in_force(
         note="".join(char for char in note if char.isprintable())[:300],
         created_by=principal.user,
     )
-    file.sentence, file.problems, file.checked_at = "", [], now()
+    file.checked_at = now()
     if seen:
+        file.sentence, file.problems = "", []  # going back mends nothing in the repository
         file.seen_oid, file.seen_digest = given.oid, given.digest
         _note_reads(file, given)
     file.save()

@@ -82,7 +82,12 @@ def variables_in(text: bytes) -> dict[str, str]:
 
 
 def _from_yaml(text: bytes) -> dict[str, str]:
-    data = load(text)
+    try:
+        data = load(text)
+    except InvalidInput as error:  # its sentence may have a part of a value
+        where = next((place for place, _ in error.problems), "")
+        place = f" at line {where.replace(':', ', column ')}" if where else ""
+        raise InvalidInput(f"The file is not readable YAML{place}. Quote the value there.") from None
     if isinstance(data, dict) and isinstance(data.get("env_variables"), dict):
         data = data["env_variables"]
     if not isinstance(data, dict):

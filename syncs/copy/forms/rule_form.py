@@ -19,7 +19,6 @@ from opssight.accounts.models import Team
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.errors import InvalidInput
 from repos.models import Repository
-from repos.selectors import qualified
 from syncs.copy.forms.listening_fields import ListeningDraft
 from syncs.copy.forms.option_fields import OptionsDraft, kept, option_field_id, plain_lines, without
 from syncs.copy.rules.config import CopyConfig, Target, parse_config, to_data
@@ -94,7 +93,7 @@ _UNUSABLE = (Repository.State.IGNORED, Repository.State.GONE)
 
 
 def _choice(row: Repository, named_twice: bool) -> Choice:
-    label = qualified(row) if named_twice else row.full_name
+    label = row.qualified_name if named_twice else row.full_name
     return Choice(str(row.pk), label, row.full_name, row.default_branch, row.connection.provider)
 
 

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from syncs.copy.plan.planned import Manifest, Owned, Plan
 
 
-def kept(
-    known: Manifest, plan: Plan, *, adopt: bool = False, found: Collection[bytes] | None = None
-) -> dict[bytes, Owned]:
-    """The rule's files that need no write any more, as they are now.
-
-    `adopt`: also those that others wrote. `found`: the paths of a commit that an earlier attempt had pushed.
-    """
-    return {
-        write.path: write.owned
-        for write in plan.same
-        if adopt or write.path in known or write.merged or write.path in (found or ())
-    }
+def kept(known: Manifest, plan: Plan, *, adopt: bool = False) -> dict[bytes, Owned]:
+    """The rule's files that need no write any more, as they are now. `adopt`: also those of others."""
+    return {write.path: write.owned for write in plan.same if adopt or write.path in known or write.merged}
 
 
-def written(plan: Plan, *, found: Collection[bytes] | None = None) -> dict[bytes, Owned]:
-    """The files that the plan wrote. With `found` only those of that commit, which was made before."""
-    return {
-        write.path: write.owned
-        for write in plan.writes
-        if write.source_path and (found is None or write.path in found)
-    }
+def written(plan: Plan) -> dict[bytes, Owned]:
+    """The files that the plan wrote."""
+    return {write.path: write.owned for write in plan.writes if write.source_path}
 
 
 def forgotten(known: Manifest, plan: Plan, *, pending: bool = False) -> list[bytes]:

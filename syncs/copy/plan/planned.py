@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 
 Tree = Mapping[bytes, tuple[str, str]]  # path -> (mode, oid)
 
@@ -197,6 +197,9 @@ class Plan:
         recorded = [(one.path, one.file, one.repository, one.branch) for one in self.records]
         left = [(one.source_path, one.path, one.sentence) for one in self.refused]
         return hashlib.sha256(repr((written, deleted, recorded, left)).encode()).hexdigest()
+
+
+EMPTY: Final = Plan((), (), (), (), ())
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -21,7 +21,8 @@ from syncs.copy.plan.planned import Plan
 from syncs.copy.rules.config import Flow
 from syncs.copy.saved.planner import planner_of
 from syncs.copy.transfer.making import Origin
-from syncs.copy.transfer.planning import Look, look
+from syncs.copy.transfer.planning import Look
+from syncs.copy.transfer.transfer import target_files
 
 MOST_FILES: Final = 500_000  # of all plans that are kept, here and there: some 250 bytes each
 _ONE_PLAN: Final = 1_000  # files that a plan without any counts as
@@ -40,56 +41,70 @@ class Asked:
     origin: Origin
     base: str | None
     flows: tuple[Flow, ...]
-    target_id: int | None
-    repository_id: UUID
-    branch: str
+    target: CopyTarget
     tip: str
     memory: tuple[object, ...]
     pr_number: str
-    target: CopyTarget = field(compare=False)
+
+    @property
+    def repository_id(self) -> UUID:
+        return self.target.repository.pk
+
+    @property
+    def key(self) -> Hashable:
+        """The same for the same plan; of a target that is not saved, where it is."""
+        place = (self.target.pk, self.repository_id, self.target.branch)
+        return self.origin, self.base, self.flows, place, self.tip, self.memory, self.pr_number
 
 
-class _Kept:
+class PlanCache:
     """The plans that were asked for last."""
 
     def __init__(self) -> None:
-        self._plans: OrderedDict[Asked, tuple[Planned, int]] = OrderedDict()
+        self._plans: OrderedDict[Hashable, tuple[Planned, int]] = OrderedDict()
         self._files = 0
         self._lock = threading.Lock()
 
-    def get(self, asked: Asked) -> Planned | None:
+    def get(self, key: Hashable) -> Planned | None:
         with self._lock:
-            if asked not in self._plans:
+            if key not in self._plans:
                 return None
-            self._plans.move_to_end(asked)
-            return self._plans[asked][0]
+            self._plans.move_to_end(key)
+            return self._plans[key][0]
 
-    def put(self, asked: Asked, planned: Planned, files: int) -> None:
+    def put(self, key: Hashable, planned: Planned, files: int) -> None:
         with self._lock:
-            if asked in self._plans:
+            if key in self._plans:
                 return  # somebody else asked at the same time
-            self._plans[asked] = planned, files
+            self._plans[key] = planned, files
             self._files += files
             while self._files > MOST_FILES and len(self._plans) > 1:
                 _, (_, gone) = self._plans.popitem(last=False)
                 self._files -= gone
 
 
-_kept = _Kept()
+_cache = PlanCache()
 
 
 def planned(asked: Asked) -> Planned:
     """The plan, and what makes its contents. Raises `Conflict` while something is fetched, and other
     `Failure`s.
     """
-    if found := _kept.get(asked):
+    key = asked.key
+    if found := _cache.get(key):
         return found
-    files = target_files(asked.repository_id, asked.tip) if asked.tip else {}
-    store = access.stores().store(asked.repository_id) if asked.tip else None
+    files = kept_files(asked.repository_id, asked.tip) if asked.tip else {}
+    store = access.stores().store(asked.repository_id) if asked.tip else asked.origin.store
     planner = planner_of(asked.target, asked.flows, asked.base, asked.pr_number)
-    made = look(planner, asked.origin, store, files, partial(bring, asked.repository_id))
-    _kept.put(asked, made, _ONE_PLAN + len(made[0].matches) + len(files))
-    return made
+
+    def brought(oids: Sequence[str], limit: int | None = None) -> None:
+        # without the limit: what is fetched beside a page cannot tell it why it failed
+        bring(asked.repository_id, oids)
+
+    made = Look(planner, asked.origin, store, files, brought)
+    plan = made.plan()
+    _cache.put(key, (plan, made), _ONE_PLAN + len(plan.matches) + len(files))
+    return plan, made
 
 
 def bring(repository_id: UUID, oids: Sequence[str]) -> None:
@@ -103,7 +118,6 @@ def bring(repository_id: UUID, oids: Sequence[str]) -> None:
 
 
 @lru_cache(maxsize=32)
-def target_files(repository_id: UUID, oid: str) -> Files:
+def kept_files(repository_id: UUID, oid: str) -> Files:
     """Every file of a commit; kept, since a commit never changes."""
-    store = access.stores().store(repository_id)
-    return {entry.path: (entry.mode, entry.oid) for entry in store.tree(oid)}
+    return target_files(access.stores().store(repository_id), oid)

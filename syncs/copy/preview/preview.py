@@ -18,9 +18,9 @@ from repos import access, warm
 from repos.models import Repository
 from syncs.copy.models import CopyState, CopyTarget
 from syncs.copy.plan.plan import delta
-from syncs.copy.plan.planned import Delta, Plan, SourceFile
+from syncs.copy.plan.planned import EMPTY, Delta, Plan, SourceFile
 from syncs.copy.preview.moment import Moment, moment, origin_at
-from syncs.copy.preview.plans import Asked, Files, planned, target_files
+from syncs.copy.preview.plans import Asked, Files, kept_files, planned
 from syncs.copy.rules.config import Flow, by_target
 from syncs.copy.rules.file_config import Config, flows_of
 from syncs.copy.rules.rule import Match, Rule
@@ -30,7 +30,6 @@ from syncs.copy.transfer.planning import Look
 from syncs.models import Job
 
 NOT_SEEN: Final = "This repository is not visible to you."
-_NOTHING: Final = Plan((), (), (), (), ())
 
 Group = tuple[Flow, ...]  # what is planned and committed as one
 
@@ -70,7 +69,7 @@ class TargetPreview:
     @property
     def files(self) -> Files:
         """What is there now."""
-        return target_files(self.repository.pk, self.oid) if self.oid else {}
+        return kept_files(self.repository.pk, self.oid) if self.oid else {}
 
     @property
     def rules(self) -> int:
@@ -91,7 +90,7 @@ class TargetPreview:
     @property
     def delta(self) -> Delta:
         """What saving changes here against the live version; for a new target, all that is written."""
-        return delta(self.live or _NOTHING, self.plan) if self.plan else Delta(0, 0, 0)
+        return delta(self.live or EMPTY, self.plan) if self.plan else Delta(0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -155,11 +154,11 @@ def preview(
         return Preview(hidden, config.source_branch, Moment(sentence=NOT_SEEN))
     when = moment(source, config.source_branch, at, pull)
     found = Preview(source, config.source_branch, when)
-    side = _Side(found, seen, job, _live(live, config), whole)
-    targets = [(side.target(group), group) for group in groups]
+    previewer = _Previewer(found, seen, job, _live(live, config), whole)
+    targets = [(previewer.target(group), group) for group in groups]
     if only:
         targets = [pair for pair in targets if str(pair[0].pk) == only]
-    return replace(found, targets=[side.preview(target, group) for target, group in targets])
+    return replace(found, targets=[previewer.preview(target, group) for target, group in targets])
 
 
 def _live(live: Config | None, config: Config) -> list[Group]:
@@ -177,8 +176,8 @@ def _ends(flow: Flow) -> tuple[str, str]:
     return flow.target_repo, flow.target_branch
 
 
-class _Side:
-    """The source at one moment, and the rule whose preview it is. `seen` are visible repositories by id."""
+class _Previewer:
+    """Previews the targets of a rule, of the source at one moment. `seen` are visible repositories by id."""
 
     def __init__(
         self,
@@ -247,13 +246,10 @@ class _Side:
             origin=self._found.origin,
             base=one.base,
             flows=self._named(one.flows, target),
-            target_id=target.pk,
-            repository_id=target.repository.pk,
-            branch=target.branch,
+            target=target,
             tip=one.oid,
             memory=ownership.as_of(target),
             pr_number=self._found.moment.pr_number,
-            target=target,
         )
 
     def _named(self, group: Group, target: CopyTarget) -> Group:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
-from opssight.core.errors import Conflict, PermanentFailure
+from opssight.core.errors import PermanentFailure
 from opssight.core.words import count, join_words
 from repos.git.store import Store
 from repos.git.types import Commit, RefUpdate, Write
@@ -23,9 +23,8 @@ from syncs.copy.plan.planned import Plan
 from syncs.copy.rules.options import PullRequest
 from syncs.copy.rules.paths import shown
 from syncs.copy.transfer.api_commits import is_untouched
+from syncs.copy.transfer.trailers import RUN_KEY
 from syncs.copy.transfer.transfer import (
-    REBUILDS,
-    RUN_KEY,
     Copier,
     End,
     Message,
@@ -33,6 +32,8 @@ from syncs.copy.transfer.transfer import (
     Source,
     Target,
     open_target,
+    target_files,
+    until_pushed,
 )
 
 Entry = tuple[str, str] | None  # mode and oid; None: there is no such file
@@ -107,7 +108,7 @@ class Standing:
 
     @cached_property
     def files(self) -> dict[bytes, tuple[str, str]]:
-        return {entry.path: (entry.mode, entry.oid) for entry in self.store.tree(self.tip)}
+        return target_files(self.store, self.tip)
 
     @cached_property
     def proposed(self) -> dict[bytes, Entry]:
@@ -262,17 +263,10 @@ class Proposer:
 
         Raises `Held`, Conflict after losing three times, and whatever git says about the target.
         """
-        end, branch = wish.end, wish.known.branch
-        self._copier.require_signature(end, wish.message.sign)
-        for attempt in range(REBUILDS):
-            offered = self._try(wish)
-            if offered is not None:
-                return offered
-            said = f"{end.name}: somebody pushed meanwhile; built again ({attempt + 1})"
-            self._steps.log("push", said, "warning")
-        raise Conflict(f"{end.name} {branch} changed each time just before our push; it is tried again.")
+        self._copier.require_signature(wish.end, wish.message.sign)
+        return until_pushed(wish.end, wish.known.branch, self._steps, lambda: self._attempt(wish))
 
-    def _try(self, wish: Wish) -> Offered | None:
+    def _attempt(self, wish: Wish) -> Offered | None:
         """None when the branch moved meanwhile."""
         end, known, message = wish.end, wish.known, wish.message
         target = open_target(end, self._steps, known.branch)
@@ -367,7 +361,7 @@ class Proposer:
     def _bring_back(self, target: Target, plan: Plan, revision: Revision) -> None:
         """Contents of the base that a commit on top takes back: a push needs them here."""
         back = [entry[1] for path, entry in revision.entries.items() if entry and path not in wanted(plan)]
-        target.end.store.prefetch(target.end.remote, back)
+        target.end.bring(back)
 
     def delete(self, end: End, branch: str, tip: str) -> bool:
         """Delete the branch if it is still at `tip`; False when it is not."""

@@ -291,8 +291,8 @@ def template_of(offered: Offered) -> str:
     for path in TEMPLATES:
         mode, oid = target.files.get(path, ("", ""))
         if mode.startswith("100"):
-            target.end.store.prefetch(target.end.remote, [oid])
             try:
+                target.end.bring([oid], _TEMPLATE_BYTES)
                 return target.end.store.blob(oid, _TEMPLATE_BYTES).decode("utf-8", "replace").strip()
             except TooLarge:
                 return ""

@@ -5,14 +5,31 @@ Found by looking, so an attempt after a kill does what is left to be done.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from opssight.core.errors import Conflict
+from opssight.core.errors import Conflict, NotFound
 from repos.providers.forge import Pull
 from repos.providers.types import PullState
-from syncs.copy.pulls.branches import Known, NotOurs, Proposer, Standing
+from syncs.copy.pulls.branches import PREFIX, Known, NotOurs, Proposer, Standing
 from syncs.copy.pulls.pulls import ForgeEnd, Pulls
 from syncs.copy.transfer.transfer import Copier, End, Target, open_target
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """What is to be withdrawn: the pull request from `known.branch`, `number` as far as it is known.
+
+    `why` is written below its text. `merges`: its rule wanted it merged by itself. `begin` is called with
+    it before the first change; `began`: an earlier attempt did that.
+    """
+
+    known: Known
+    number: int | None
+    why: str
+    merges: bool = False
+    began: bool = False
+    begin: Callable[[Pull | None], None] = field(default=lambda pull: None)
 
 
 @dataclass(frozen=True)
@@ -24,16 +41,31 @@ class Withdrawn:
     pull: Pull | None = None
 
 
-def withdraw(
-    copier: Copier, forge_end: ForgeEnd, end: End, known: Known, number: int | None, why: str
-) -> Withdrawn:
-    """Close the pull request from `known.branch` to the branch of `end`, and delete its branch.
+def branches_like(end: End, name: str) -> list[str]:
+    """Branches there that a rule made for the same target as `name`, under any name that it has had."""
+    prefix, suffix = f"refs/heads/{PREFIX}", name[name.rindex("-") :]
+    refs = [ref.decode("utf-8", "replace") for ref in end.store.look(end.remote).refs]
+    found = [ref for ref in refs if ref.startswith(prefix) and ref.endswith(suffix)]
+    return sorted(ref.removeprefix("refs/heads/") for ref in found)
 
-    `number`: as far as it is known. `why` is written below its text. One that was pointed elsewhere, or that
-    has commits of others, stays. Raises what the forge and git raise, and Conflict for a push in between.
+
+def withdraw(copier: Copier, forge_end: ForgeEnd, end: End, asked: Withdrawal) -> Withdrawn:
+    """Close the pull request to the branch of `end`, and delete its branch.
+
+    One that was pointed elsewhere, or that has commits of others, stays; so does a branch that another
+    pull request is open from. Raises what the forge and git raise, and Conflict for a push in between.
     """
-    target = open_target(end, copier.steps, known.branch)
-    pull = forge_end.pull(number) if number else forge_end.find(known.branch, end.branch)
+    known = asked.known
+    try:
+        target = open_target(end, copier.steps, known.branch)
+    except NotFound:
+        if end.ref.encode() in end.store.look(end.remote).refs:
+            raise
+        return Withdrawn(
+            f"The branch {known.branch} stays: its base {end.branch} is gone, so whose commits it has cannot "
+            "be told."
+        )
+    pull = _pull(forge_end, end, asked)
     copier.steps.checkpoint("left-asked")
     if pull is not None and pull.state == PullState.OPEN and pull.base != end.branch:
         return Withdrawn(f"Pull request #{pull.number} was pointed at {pull.base}, so it stays.", pull=pull)
@@ -43,33 +75,80 @@ def withdraw(
         return Withdrawn(f"The branch {known.branch} is none that OpsSight made, so it stays.")
     merged = pull is not None and pull.state == PullState.MERGED and pull.head_oid == target.proposed
     if standing.others and not merged:
-        return _left(forge_end, known, standing, pull)
-    return _ended(copier, forge_end, target, known, pull, why)
+        return _left(forge_end, asked, standing, pull)
+    return _ended(copier, forge_end, target, asked, pull)
 
 
-def _left(forge_end: ForgeEnd, known: Known, standing: Standing, pull: Pull | None) -> Withdrawn:
-    is_open = pull is not None and pull.state == PullState.OPEN
-    what = f"Pull request #{pull.number}" if pull and is_open else f"The branch {known.branch}"
-    said = f"{what} has commits of {standing.people}, so it stays{' open' if is_open else ''}."
-    notes = forge_end.stop_merging(pull.number) if pull and is_open else []
-    return Withdrawn(" ".join([said, *notes]), pull=pull)
+def _pull(forge_end: ForgeEnd, end: End, asked: Withdrawal) -> Pull | None:
+    """The open one between the two branches: a person may have closed ours and opened another. Else ours."""
+    pull = forge_end.pull(asked.number) if asked.number else None
+    if pull is not None and pull.state == PullState.OPEN:
+        return pull
+    return forge_end.find(asked.known.branch, end.branch) or pull
+
+
+def _left(forge_end: ForgeEnd, asked: Withdrawal, standing: Standing, pull: Pull | None) -> Withdrawn:
+    has = f"has commits of {standing.people}, so it stays"
+    if pull is None or pull.state != PullState.OPEN:
+        closed = f"Pull request #{pull.number} is {pull.state.value}. " if pull else ""
+        return Withdrawn(f"{closed}The branch {asked.known.branch} {has}.", pull=pull)
+    notes = forge_end.stop_merging(pull.number) if asked.merges else []
+    return Withdrawn(" ".join([f"Pull request #{pull.number} {has} open.", *notes]), pull=pull)
 
 
 def _ended(
-    copier: Copier, forge_end: ForgeEnd, target: Target, known: Known, pull: Pull | None, why: str
+    copier: Copier, forge_end: ForgeEnd, target: Target, asked: Withdrawal, pull: Pull | None
 ) -> Withdrawn:
+    branch, why = asked.known.branch, asked.why
     if pull is None and not target.proposed:
+        if asked.began:
+            return Withdrawn(f"The branch {branch} is deleted: {why}", changed=True)
         return Withdrawn("There is no open pull request.")
     was_open = pull is not None and pull.state == PullState.OPEN
-    now = Pulls(copier, forge_end, known).close(pull, f"OpsSight closed this: {why}")
-    if target.proposed:
-        if not Proposer(copier).delete(target.end, known.branch, target.proposed):
-            raise Conflict(
-                f"Somebody pushed to {known.branch} of {target.end.name} just now. It is looked at again."
-            )
+    other = _other(forge_end, branch, pull) if target.proposed else None
+    deletes = bool(target.proposed) and other is None
+    if was_open or deletes:
+        _require_unmoved(target, branch)
+        asked.begin(pull)
+    now = Pulls(copier, forge_end, asked.known).close(pull, f"OpsSight closed this: {why}")
+    said = [f"pull request #{now.number} {'was merged' if _is_merged(now) else 'is closed'}"] if now else []
+    note = (
+        f" Pull request #{other.number} is open from {branch} as well, so the branch stays." if other else ""
+    )
+    if deletes and Proposer(copier).delete(target.end, branch, target.proposed):
         copier.steps.checkpoint("left-branch-deleted")
-    ended = "was merged" if now and now.state == PullState.MERGED else "is closed"
-    said = [f"pull request #{now.number} {ended}"] if now else []
-    said += [f"the branch {known.branch} is deleted"] if target.proposed else []
+        said.append(f"the branch {branch} is deleted")
+    elif deletes and not was_open:
+        raise _pushed(target, branch)
+    elif deletes:
+        note = (
+            f" Its branch {branch} was changed at the same moment and stays: reopen the pull request there "
+            "if it is still wanted."
+        )
     words = " and ".join(said)
-    return Withdrawn(f"{words[:1].upper()}{words[1:]}: {why}", was_open or bool(target.proposed), now)
+    sentence = f"{words[:1].upper()}{words[1:]}: {why}" if words else ""
+    return Withdrawn(f"{sentence}{note}".strip(), was_open or deletes, now)
+
+
+def _is_merged(pull: Pull) -> bool:
+    return pull.state == PullState.MERGED
+
+
+def _other(forge_end: ForgeEnd, branch: str, pull: Pull | None) -> Pull | None:
+    """Another pull request that is open from the branch, to whatever base."""
+    if forge_end.forge is None:
+        return None
+    ours = pull.number if pull else None
+    opened = forge_end.forge.pulls(forge_end.external_id)
+    return next((one for one in opened if one.head == branch and one.number != ours), None)
+
+
+def _require_unmoved(target: Target, branch: str) -> None:
+    """Raise Conflict where the branch is not any more what was judged."""
+    refs = target.end.store.look(target.end.remote).refs
+    if refs.get(f"refs/heads/{branch}".encode(), "") != target.proposed:
+        raise _pushed(target, branch)
+
+
+def _pushed(target: Target, branch: str) -> Conflict:
+    return Conflict(f"Somebody pushed to {branch} of {target.end.name} just now. It is looked at again.")

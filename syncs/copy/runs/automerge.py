@@ -34,6 +34,7 @@ from syncs.models import BAD_ITEMS, Item, ItemState, Job, Run, RunState
 
 LOOK: Final = "look"  # the key in the input of such a run
 COALESCE: Final = "pulls"
+AGAIN: Final = "after a merge"
 FIRST: Final = dt.timedelta(minutes=1)  # checks need a moment to begin
 _LONGEST: Final = dt.timedelta(hours=1)
 PATIENCE: Final = dt.timedelta(days=1)
@@ -190,5 +191,17 @@ def _outcome(run: Run, items: list[Item]) -> Outcome:
         Run.objects.filter(job=run.job, state__in=RunState.terminal(), pk__lt=run.pk).order_by("-pk").first()
     )
     if before is not None and before.state in (RunState.PARTIAL, RunState.FAILED, RunState.DEAD):
+        if merged and run.job is not None:  # what was held waited for that
+            because = f"{text}, and an earlier run left something undone"
+            request_run(
+                RunRequest(
+                    job=run.job,
+                    trigger=Run.Trigger(run.trigger),
+                    because=because,
+                    coalesce=AGAIN,
+                    parent=run,
+                )
+            )
+            return Outcome(RunState.PARTIAL, f"{text}. Another run does what was left undone.")
         return Outcome(RunState.PARTIAL, f"{text}. Still to be done: {before.sentence}")
     return Outcome(RunState.SUCCEEDED, f"{text}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ from syncs.copy.runs.telling import beside
 from syncs.engine.runner import TryAgain
 from syncs.models import ItemState, Run
 
-NOTHING: Final = Plan((), (), (), (), ())
 _LISTED: Final = 50  # files that are named in a result
 _NO_PULL: Final[dict[str, Any]] = {"pull_number": None, "pull_url": ""}
 
@@ -29,8 +28,7 @@ class Done:
     """How a target ended, to be stored at once: its item's state and result, and fields of `CopyState`.
 
     `written` files and `deleted` ones are in `commit`. `pending`: they are in a pull request that is not
-    merged yet. `found`: the paths of a `commit` that an earlier attempt had pushed. Without `values` the
-    target stays where it was.
+    merged yet. Without `values` the target stays where it was.
     """
 
     plan: Plan
@@ -40,7 +38,6 @@ class Done:
     written: int = 0
     deleted: int = 0
     pending: bool = False
-    found: Collection[bytes] | None = None
     values: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
 

@@ -75,7 +75,7 @@ def _look(run: RunContext, rule: CopyRule, stores: Stores) -> Outcome:
         )
     store = stores.store(rule.source.pk)
     end = End(rule.source.full_name, rule.source_branch, access.remote_of(rule.source), store)
-    source = Source(end, rule.source.head_oid)
+    source = Source(end, rule.head)
     shared = Work(run, rule, source, Copier(stores, run, _author(run.run)))
     proposed = CopyState.objects.filter(target__rule=rule).exclude(pull_branch="")
     wanted = set(proposed.values_list("target", flat=True))
@@ -211,7 +211,8 @@ def _remember_baseline(run: RunContext, rule: CopyRule, source: Source) -> Outco
     with claim.fenced(run.run):
         for target in rule.targets.all():
             CopyState.objects.get_or_create(target=target, defaults={"source_oid": head})
-    status.update(rule, source, run.run)
+        status.saw(rule, source)
+        status.update(rule, source, run.run)
     return Outcome(
         RunState.SUCCEEDED,
         f"Ready: {source.end.name} is at {head[:8]}, and files are copied when it changes.",
@@ -220,6 +221,7 @@ def _remember_baseline(run: RunContext, rule: CopyRule, source: Source) -> Outco
 
 def _finish(run: RunContext, rule: CopyRule, source: Source, work: list[TargetRun]) -> Outcome:
     with claim.fenced(run.run):
+        status.saw(rule, source)
         status.update(rule, source, run.run)
         if any(one.item.result.get("merges") for one in work):
             because = f"checks of pull requests of run {run.run.short_id}"

@@ -17,24 +17,28 @@ from repos.providers.base import Provider
 from repos.providers.forge import Pull
 from repos.providers.types import PullState
 from syncs.copy.models import CopyRule, CopyState, CopyTarget
-from syncs.copy.pulls.branches import Known, branch_name, is_merge_only
+from syncs.copy.plan.planned import EMPTY, Plan
+from syncs.copy.pulls.branches import Held, Known, branch_name, is_merge_only
 from syncs.copy.pulls.pulls import ForgeEnd, Pulls
 from syncs.copy.pulls.settling import settle
 from syncs.copy.rules.config import Flow
 from syncs.copy.runs.elsewhere import record_deletions
-from syncs.copy.runs.results import NOTHING, Done, changed, equal, left_out, proposed, pull_document
+from syncs.copy.runs.results import Done, changed, equal, left_out, proposed, pull_document
 from syncs.copy.runs.telling import paths_of
 from syncs.copy.saved import ownership
 from syncs.copy.saved.planner import planner_of
 from syncs.copy.transfer.api_commits import CommitApi, is_untouched
+from syncs.copy.transfer.trailers import RUN_KEY
 from syncs.copy.transfer.transfer import (
-    RUN_KEY,
+    Copied,
     Copier,
     End,
     Message,
     Planner,
     Source,
+    Target,
     open_target,
+    target_files,
 )
 from syncs.engine import claim
 from syncs.engine.context import RunContext
@@ -64,6 +68,9 @@ def health(repository: Repository) -> Iterator[None]:
     """What git and the API met on the way is known at the repository's connection as well."""
     try:
         yield
+    except Held:  # about people's work, not about the connection
+        access.note_ok(repository.connection)
+        raise
     except Failure as failure:
         access.note_failure(repository.connection, failure)
         raise
@@ -169,7 +176,6 @@ class TargetWork:
             fence=lambda: claim.fenced(run.run),
             pending=done.pending,
             adopt=bool(run.run.input.get("adopt")),
-            found=done.found,
         )
         run.checkpoint("manifest-stored")
 
@@ -224,9 +230,8 @@ class TargetWork:
             return self._nothing_new()
         planner = self._planner(message)
         copied = self._reach(lambda end: self.work.copier.copy(source, planner, end, message))
-        plan, planned = copied.plan, self.one.item.planned
-        written = planned.get("add", 0) if copied.found else len(plan.writes)
-        deleted = planned.get("delete", 0) if copied.found else len(plan.deletes)
+        plan = self._carried_out(copied, planner) if copied.found else copied.plan
+        written, deleted = len(plan.writes), len(plan.deletes)
         values = {
             "source_oid": source.head,
             "proposed_oid": "",
@@ -239,13 +244,21 @@ class TargetWork:
             commit=copied.commit,
             written=written,
             deleted=deleted,
-            found=ownership.written_by(self.end.store, copied.commit) if copied.found else None,
             values=values,
         )
 
+    def _carried_out(self, copied: Copied, planner: Planner) -> Plan:
+        """The plan of an earlier attempt, which pushed its commit. The newest plan finds that work done."""
+        store, source = self.end.store, self.work.source
+        parent, changes = ownership.written_by(store, copied.commit)
+        files = target_files(store, parent) if parent else {}
+        # what a list of deletions got is told by the list as it was
+        before = self._reach(lambda end: planner.plan(source, Target(end, parent, files)))
+        return replace(ownership.carried_out(copied.plan, changes), records=before.records)
+
     def _nothing_new(self) -> Done:
         sentence = "The source has only commits of this rule since: nothing to copy."
-        return Done(NOTHING, ItemState.SKIPPED, sentence, values={"source_oid": self.work.source.head})
+        return Done(EMPTY, ItemState.SKIPPED, sentence, values={"source_oid": self.work.source.head})
 
     # --- pull requests ------------------------------------------------------------------------------
 
@@ -282,7 +295,7 @@ class TargetWork:
         sentence = (
             f"Pull request #{pull.number} was closed without being merged. The next change opens another one."
         )
-        return Done(NOTHING, ItemState.SKIPPED, sentence, result={"pull_request": pull_document(pull)})
+        return Done(EMPTY, ItemState.SKIPPED, sentence, result={"pull_request": pull_document(pull)})
 
     def _forget(self) -> None:
         with claim.fenced(self.work.run.run):

@@ -9,7 +9,6 @@ from dataclasses import replace
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.errors import InvalidInput
 from repos.models import Repository
-from repos.selectors import qualified
 from syncs.copy.formats.convert import converted
 from syncs.copy.rules.config import Flow
 from syncs.copy.rules.file_config import flows_of, read_version
@@ -34,7 +33,7 @@ def _names(principal: Principal, ids: Iterable[str]) -> dict[str, str]:
     rows = list(seen.filter(pk__in=ids).select_related("connection"))
     names = seen.filter(full_name__in={row.full_name for row in rows}).values_list("full_name", flat=True)
     times = Counter(names)
-    return {str(row.pk): qualified(row) if times[row.full_name] > 1 else row.full_name for row in rows}
+    return {str(row.pk): row.qualified_name if times[row.full_name] > 1 else row.full_name for row in rows}
 
 
 def _flows(job: Job) -> list[Flow]:

@@ -26,24 +26,26 @@ from django.db.models.functions import Cast, Coalesce, TruncDate
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.clock import now
 from opssight.core.ids import as_uuid
-from syncs.copy.saved.origin import CROSS, FROM, FROM_NAME, ONLY_MERGED, RECORDED
+from syncs.copy.saved.origin import CROSS, FROM, FROM_NAME, ONLY_CLOSED, ONLY_MERGED, RECORDED
 from syncs.models import BAD_ITEMS, Item, ItemState, Run
 
-Outcome = Literal["", "written", "unchanged", "failed", "shadow", "merged"]
-OUTCOMES: Final = ("written", "unchanged", "failed", "shadow", "merged")
+Outcome = Literal["", "written", "unchanged", "failed", "shadow", "merged", "closed"]
+OUTCOMES: Final = ("written", "unchanged", "failed", "shadow", "merged", "closed")
 EVENTS: Final = ("copy", "deprecation", "error")
 MOST_DAYS: Final = 366
 
 _SHADOW: Final = Q(result__has_key="shadow")
 _MERGED: Final = Q(result__has_key=ONLY_MERGED)
-_WRITTEN: Final = Q(state=ItemState.DONE) & ~_MERGED
+_CLOSED: Final = Q(result__has_key=ONLY_CLOSED)
+_WRITTEN: Final = Q(state=ItemState.DONE) & ~_MERGED & ~_CLOSED
 _FAILED: Final = Q(state__in=BAD_ITEMS)
 _BY_OUTCOME: Final = {
     "written": _WRITTEN,
-    "unchanged": Q(state=ItemState.SKIPPED) & ~_SHADOW & ~_MERGED,
+    "unchanged": Q(state=ItemState.SKIPPED) & ~_SHADOW & ~_MERGED & ~_CLOSED,
     "failed": _FAILED,
     "shadow": _SHADOW,
     "merged": _MERGED & ~_FAILED,
+    "closed": _CLOSED & ~_FAILED,
 }
 _BY_EVENT: Final = {
     "copy": _WRITTEN,

@@ -26,6 +26,7 @@ RECORDED: Final = "recorded"
 PATHS: Final = "paths"
 RECORDED_PATHS: Final = "recorded_paths"
 ONLY_MERGED: Final = "only_merged"  # its pull request was merged, and nothing written
+ONLY_CLOSED: Final = "only_closed"  # its pull request lost its rule and was closed, and nothing written
 LISTED: Final = 20  # paths that an item names
 _KEYS: Final = (FROM, FROM_NAME, FROM_REF, TO_BRANCH, CROSS)
 

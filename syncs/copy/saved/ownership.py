@@ -6,17 +6,20 @@ A row says what a file was made from and what was made of it. Only paths with a 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
 from django.db import transaction
 
 from repos.git.store import Store
+from repos.git.types import Change
 from syncs.copy.models import CopyState, CopyTarget, OwnedFile
 from syncs.copy.plan import manifest
-from syncs.copy.plan.planned import Owned, Plan
+from syncs.copy.plan.planned import Owned, Plan, PlannedDelete, PlannedWrite
+from syncs.copy.transfer.trailers import RUN_KEY
 from syncs.models import Job
 
 _BATCH: Final = 200  # rows in one transaction: others may want to write as well
@@ -63,17 +66,15 @@ def remember(
     fence: Fence = transaction.atomic,
     pending: bool = False,
     adopt: bool = False,
-    found: Collection[bytes] | None = None,
 ) -> None:
     """Store what became of a plan whose commit was pushed (or that needed none).
 
     `pending`: the commit is in a pull request. `adopt`: files that were there already become the rule's.
-    `found`: the paths of a commit that an earlier attempt had pushed; only they were written.
     Calling it again changes nothing.
     """
     known = manifest_of(target)
-    now = manifest.kept(known, plan, adopt=adopt, found=found)
-    written = manifest.written(plan, found=found)
+    now = manifest.kept(known, plan, adopt=adopt)
+    written = manifest.written(plan)
     if pending:
         _replace_pending(target, written, fence)
     else:
@@ -102,16 +103,39 @@ def hand_over(old: CopyTarget, new: CopyTarget) -> None:
 def _hand_on(old: CopyTarget, new: CopyTarget) -> None:
     """How far the branch is. What was proposed and not merged is compared again, and arrives the new way."""
     if state := CopyState.objects.filter(target=old).first():
-        proposed = "" if state.source_oid else state.proposed_oid
-        far = {"source_oid": state.source_oid, "proposed_oid": proposed}
-        CopyState.objects.get_or_create(target=new, defaults=far)
+        CopyState.objects.get_or_create(target=new, defaults={"source_oid": state.source_oid})
 
 
-def written_by(store: Store, commit: str) -> set[bytes]:
-    """The paths that a commit of ours changed."""
-    [found] = store.commits_between(None, commit, trailer="OpsSight-Run-Key", limit=1)
-    changes = store.changes(found.parents[0] if found.parents else None, commit)
-    return {change.path for change in changes} | {one.old_path for one in changes if one.old_path}
+def written_by(store: Store, commit: str) -> tuple[str | None, list[Change]]:
+    """The parent of a commit of ours (None: it is the first one), and what it changed."""
+    [found] = store.commits_between(None, commit, trailer=RUN_KEY, limit=1)
+    parent = found.parents[0] if found.parents else None
+    return parent, store.changes(parent, commit)
+
+
+def carried_out(plan: Plan, changes: Iterable[Change]) -> Plan:
+    """What a pushed commit did, by its `changes`; `plan` was made afterwards, so it lacks that."""
+    known = {write.path: write for write in (*plan.same, *plan.writes)}
+    writes: list[PlannedWrite] = []
+    deletes: list[PlannedDelete] = []
+    for change in changes:
+        old = None if change.status in "AR" else (change.old_mode, change.old_oid)
+        if change.status in "DR":
+            gone = change.old_path or change.path
+            deletes.append(PlannedDelete(b"", gone, (change.old_mode, change.old_oid)))
+        if change.status != "D":
+            # a list of deletions is in no plan once it is written
+            write = known.get(change.path, PlannedWrite(b"", change.path, change.mode, change.oid, 0))
+            writes.append(replace(write, old=old, edited=False))
+    done = {write.path for write in writes}
+    return replace(
+        plan,
+        writes=tuple(sorted(writes, key=lambda write: write.path)),
+        deletes=tuple(sorted(deletes, key=lambda delete: delete.path)),
+        same=tuple(write for write in plan.same if write.path not in done),
+        adoptable=tuple(write for write in plan.adoptable if write.path not in done),
+        edited=tuple(path for path in plan.edited if path not in done),
+    )
 
 
 def _replace_pending(target: CopyTarget, written: Mapping[bytes, Owned], fence: Fence) -> None:

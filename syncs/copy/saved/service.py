@@ -22,7 +22,7 @@ from syncs.copy.rules.file_config import Config, FileConfig, flows_of, version_d
 from syncs.copy.rules.options import Options
 from syncs.copy.saved import ownership
 from syncs.copy.saved.collisions import collisions
-from syncs.copy.saved.leaving import Left, close_later
+from syncs.copy.saved.leaving import Left, close_later, merging_places
 from syncs.copy.transfer import signing
 from syncs.models import Job, JobVersion, Run, Trigger
 from syncs.triggers import PULL_REQUEST, PUSHED, TAGS
@@ -176,6 +176,7 @@ def update_rule(
     _refuse_collisions(principal, config, job)
     try:
         with transaction.atomic():
+            _lock(job)
             if job.name != config.name:
                 job.name = config.name
                 job.save(update_fields=["name"])
@@ -185,6 +186,14 @@ def update_rule(
             return job, run
     except IntegrityError:
         raise _name_taken(config.name) from None
+
+
+def _lock(job: Job) -> None:
+    """The job as it is now, which no other save changes before the transaction ends."""
+    try:
+        job.refresh_from_db(from_queryset=Job.objects.select_for_update(no_key=True))
+    except Job.DoesNotExist:
+        raise NotFound(f"{job.name} was deleted meanwhile.") from None
 
 
 def _refuse_collisions(principal: Principal, config: Config, job: Job | None = None) -> None:
@@ -210,9 +219,9 @@ def _store(principal: Principal, job: Job, config: Config, note: str) -> bool:
     """Version, source, targets and trigger. True when there is a target that has no state yet."""
     before = job.version
     jobs.add_version(principal, job, version_data(config), note)
-    rule, _ = CopyRule.objects.update_or_create(
-        job=job, defaults={"source_id": config.source_repository, "source_branch": config.source_branch}
-    )
+    source = {"source_id": config.source_repository, "source_branch": config.source_branch}
+    CopyRule.objects.filter(job=job).exclude(**source).update(head_oid="")  # that of another branch
+    rule, _ = CopyRule.objects.update_or_create(job=job, defaults=source)
     kept = []
     fresh = False
     for flow, *_ in by_target(flows_of(config)):
@@ -234,6 +243,7 @@ def _drop(
 ) -> None:
     """Forget targets; their pull requests, opened for the version `before`, are closed by a run."""
     left = []
+    merging = merging_places(before) if dropped else set()
     for target in dropped:
         why = f"its rule does not copy to {target.branch} any more."
         if heir := kept.filter(repository_id=target.repository_id, branch=target.branch).first():
@@ -241,7 +251,7 @@ def _drop(
             ownership.hand_over(target, heir)
             why = f"its rule commits to {target.branch} directly now."
         if target.strategy == "pull_request":
-            left.append(Left.of(target, before, why))
+            left.append(Left.of(target, before, why, merging))
         target.delete()
     close_later(job, left, "targets that were taken out of the rule")
 

@@ -13,7 +13,7 @@ from opssight.core.errors import Conflict, NotFound
 from syncs import jobs
 from syncs.copy.models import ConfigFile, CopyRule
 from syncs.copy.rules.file_config import read_version
-from syncs.copy.saved import service
+from syncs.copy.saved import leaving, service
 from syncs.models import Job, Run
 
 State = Literal["enabled", "shadow", "disabled"]
@@ -44,6 +44,8 @@ def set_state(principal: Principal, job: Job, state: State) -> None:
         if changed:
             target = ("job", job.pk, job.name)
             record("copy.shadow", team_id=job.team_id, target=target, diff={"shadow": [not shadow, shadow]})
+        if changed and not shadow:
+            leaving.wake(job)
     jobs.set_enabled(job, state != "disabled")
 
 

@@ -28,36 +28,47 @@ class _Standing:
     behind: int | None = None
 
 
+def saw(rule: CopyRule, source: Source) -> None:
+    """Keep what a run found at the rule's branch, for all rules that read it. A tag says nothing of it."""
+    if source.end.tag:
+        return
+    branch = source.end.branch
+    CopyRule.objects.filter(source=rule.source_id, source_branch=branch).update(head_oid=source.head)
+    seen = Repository.objects.filter(pk=rule.source_id, default_branch=branch)
+    seen.update(head_oid=source.head, head_seen_at=now())
+
+
 def update(rule: CopyRule, source: Source, run: Run) -> None:
     """Write the status of the source repository's copy lane, over all rules that read from it.
 
-    A target whose pull request brings the head has what we can give it. `behind` counts commits between the
-    oldest target and the head, None where that is not known. A run for a tag tells how far its own targets
-    are.
+    A target whose pull request brings the head of its rule's branch has what we can give it. `behind` counts
+    commits between a target and that head, at the one that lacks most; None where that is not known. A run
+    for a tag tells how far its own targets are.
     """
-    found = _at_tag(source, run) if source.end.tag else _at_branch(rule, source, run)
+    found = _at_tag(source, run) if source.end.tag else _at_heads(source, _targets_of(rule.source_id), run)
+    seen = source.head if source.end.tag else Repository.objects.get(pk=rule.source_id).head_oid
     RepositoryStatus.objects.update_or_create(
         repository=rule.source,
         lane=LANE,
         defaults={
             "state": found.state,
             "sentence": found.sentence,
-            "fresh_oid": source.head if found.state == "fresh" else "",
+            "fresh_oid": seen if found.state == "fresh" else "",
             "behind": found.behind,
             "fresh_at": now(),
             "last_run": run.pk,
         },
     )
-    if not source.end.tag:
-        Repository.objects.filter(pk=rule.source_id).update(head_oid=source.head, head_seen_at=now())
 
 
-def _at_branch(rule: CopyRule, source: Source, run: Run) -> _Standing:
-    rows = CopyTarget.objects.filter(rule__source=rule.source, rule__job__enabled=True)
-    targets = list(rows.select_related("state"))
-    known = [target.state for target in targets if hasattr(target, "state")]
-    at_head = sum(state.source_oid == source.head for state in known)
-    proposed = sum(source.head == state.proposed_oid != state.source_oid for state in known)
+def _targets_of(source: UUID) -> list[CopyTarget]:
+    rows = CopyTarget.objects.filter(rule__source=source, rule__job__enabled=True)
+    return list(rows.select_related("rule__source", "state"))
+
+
+def _at_heads(source: Source, targets: list[CopyTarget], run: Run) -> _Standing:
+    at_head = sum(is_at_head(target) for target in targets)
+    proposed = sum(_is_proposed(target) for target in targets)
     waits = f", {proposed} in pull requests" if proposed else ""
     sentence = f"{at_head} of {count(len(targets), 'target')} at HEAD{waits}"
     behind = _behind(targets, source)
@@ -77,14 +88,23 @@ def _behind(targets: list[CopyTarget], source: Source) -> int | None:
     """By what is merged or proposed, whichever is newer."""
     if not targets or any(not hasattr(target, "state") for target in targets):
         return None
-    known = {target.state.proposed_oid or target.state.source_oid for target in targets}
-    counts = [source.end.store.count_between(oid, source.head) for oid in known]
+    store = source.end.store
+    known = {(target.state.proposed_oid or target.state.source_oid, target.rule.head) for target in targets}
+    counts = [store.count_between(oid, head) if oid and head else None for oid, head in known]
     return None if None in counts else max(c for c in counts if c is not None)
 
 
-def is_at(target: CopyTarget, head: str) -> bool:
-    """Whether a target holds what the source had at `head`."""
-    return hasattr(target, "state") and target.state.source_oid == head
+def is_at_head(target: CopyTarget) -> bool:
+    """Whether a target holds the newest commit that is known of its rule's branch."""
+    head = target.rule.head
+    return bool(head) and hasattr(target, "state") and target.state.source_oid == head
+
+
+def _is_proposed(target: CopyTarget) -> bool:
+    """Whether that commit waits in a pull request."""
+    head = target.rule.head
+    proposed = bool(head) and hasattr(target, "state") and target.state.proposed_oid == head
+    return proposed and not is_at_head(target)
 
 
 def standings_of(targets: Sequence[CopyTarget]) -> dict[int, str]:
@@ -109,7 +129,6 @@ def _standing(target: CopyTarget, running: set[UUID | None], failed: set[str]) -
         return "running"
     if str(target.pk) in failed:
         return "failed"
-    head = target.rule.source.head_oid
-    if not head or not hasattr(target, "state"):
+    if not target.rule.head or not hasattr(target, "state"):
         return "unknown"
-    return "at_head" if is_at(target, head) else "behind"
+    return "at_head" if is_at_head(target) else "behind"

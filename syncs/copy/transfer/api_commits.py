@@ -23,11 +23,11 @@ from repos.providers.base import Provider
 from repos.providers.forge import Forge, NewCommit
 from repos.providers.types import Capability
 from syncs.copy.rules.paths import shown
+from syncs.copy.transfer.trailers import RUN_KEY
 
 if TYPE_CHECKING:
     from syncs.copy.transfer.transfer import End, Steps
 
-RUN_KEY: Final = "OpsSight-Run-Key"  # trailer: <run>/<target>/<commit of the source>
 PLAIN: Final = "100644"
 TREE: Final = "OpsSight-Tree"
 _BRANCH: Final = "opssight/signing-"

@@ -8,10 +8,10 @@ from typing import Final
 from repos.git.store import Store
 from syncs.copy.plan.planned import Plan
 from syncs.copy.rules.options import Authors
+from syncs.copy.transfer.trailers import RUN_KEY
 
 _LOOKED_AT: Final = 200  # commits; in what is older nobody looks for the author
 _PERSON: Final = re.compile(r"(?P<name>[^<>]+) <(?P<email>[^<>]+)>")
-_ANY_TRAILER: Final = "OpsSight-Run-Key"
 
 
 def author_of(
@@ -34,7 +34,7 @@ def author_of(
 
 def _newest(store: Store, plan: Plan, since: str | None, head: str) -> tuple[str, str]:
     wanted = {write.source_path for write in plan.writes} | {gone.source_path for gone in plan.deletes}
-    commits = store.commits_between(since, head, trailer=_ANY_TRAILER, limit=_LOOKED_AT)
+    commits = store.commits_between(since, head, trailer=RUN_KEY, limit=_LOOKED_AT)
     for commit in commits:
         if len(commit.parents) > 1:
             continue  # a merge brings what others made

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from opssight.core.errors import Failure, InvalidInput
 from repos.git.errors import TooLarge
@@ -15,10 +16,17 @@ from syncs.copy.plan.wanted import Wanted
 from syncs.copy.rules.paths import shown
 from syncs.copy.transfer.making import Maker
 
-Bring = Callable[[Sequence[str]], None]  # contents of the target, by their ids, to this machine
-
 _TOO_LARGE = f"is larger than {MAX_BYTES // 1_000_000} MB, too large to merge"
 _NO_BASE = "was changed in the target, and what was copied before is not to be found any more"
+
+
+class Bring(Protocol):
+    """Brings contents of the target to this machine, by their ids.
+
+    Of more than `limit` bytes it may raise `TooLarge`, and leave them there.
+    """
+
+    def __call__(self, oids: Sequence[str], limit: int | None = None) -> None: ...
 
 
 class Merger:

@@ -77,13 +77,8 @@ class FilePlanner:
     _last: Look | None = field(default=None, init=False)
 
     def plan(self, source: Source, target: Target) -> Plan:
-        store, remote = target.end.store, target.end.remote
-
-        def bring(oids: Sequence[str]) -> None:
-            if store.partial:
-                store.prefetch(remote, oids)
-
-        self._last = Look(self, Origin.of(source.end.store, source.head), store, target.files, bring)
+        end, origin = target.end, Origin.of(source.end.store, source.head)
+        self._last = Look(self, origin, end.store, target.files, end.bring)
         return self._last.plan()
 
     def contents(self, plan: Plan) -> Iterator[bytes]:
@@ -91,16 +86,8 @@ class FilePlanner:
         return self._last.contents(plan) if self._last else iter(())
 
 
-def look(
-    planner: FilePlanner, origin: Origin, store: Store | None, files: Tree, bring: Bring
-) -> tuple[Plan, Look]:
-    """The plan for a page, and what makes its contents. `bring` may raise what the page waits for."""
-    found = Look(planner, origin, store or origin.store, files, bring)
-    return found.plan(), found
-
-
 class Look:
-    """One question: this source commit, this target as it is now."""
+    """One question: this source commit, this target as it is now. Raises what `bring` raises."""
 
     def __init__(self, planner: FilePlanner, origin: Origin, store: Store, files: Tree, bring: Bring) -> None:
         self._planner = planner

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from opssight.core.errors import Conflict, InvalidInput
+from opssight.core.errors import InvalidInput
 from opssight.core.words import count
 from repos.git.errors import TooLarge
 from repos.git.store import Store
@@ -18,20 +18,17 @@ from syncs.copy.plan.planned import Plan, PlannedRecord, PlannedWrite, Refusal, 
 from syncs.copy.plan.record import Entry, added
 from syncs.copy.plan.wanted import canonical
 from syncs.copy.rules.config import Flow
-from syncs.copy.rules.options import Signing
 from syncs.copy.rules.paths import shown
 from syncs.copy.transfer.making import Origin
 from syncs.copy.transfer.merging import Bring
 from syncs.copy.transfer.transfer import (
-    REBUILDS,
-    RUN_KEY,
-    SOURCE,
     Copier,
     End,
     Message,
     Source,
     Target,
     open_target,
+    until_pushed,
 )
 
 
@@ -114,27 +111,29 @@ class Recorder:
             raise InvalidInput(f"cannot record deletions: {sentence.removesuffix('.')}")
         old = self._files.get(path)
         lines = entries(records, self._flow, self._origin.store, self._origin.head)
-        data, fresh = added(self._existing(old), lines)
+        data, fresh = added(_content(self._store, self._bring, old), lines)
         self.contents[path] = data
-        mode = canonical(old[0]) if old else "100644"
+        mode = _mode(old)
         oid = blob_oid(data, self._origin.head)
         there = (mode, old[1]) if old else None
         return PlannedWrite(b"", path, mode, oid, 0, old=there), {entry.filename for entry in fresh}
 
-    def _existing(self, old: tuple[str, str] | None) -> bytes | None:
-        if old is None:
-            return None
-        if not old[0].startswith("100"):
-            raise InvalidInput("is no plain file, so no deletions are recorded in it; name another file")
-        self._bring([old[1]])
-        return _read(self._store, old[1])
 
-
-def _read(store: Store, oid: str) -> bytes:
+def _content(store: Store, bring: Bring, old: tuple[str, str] | None) -> bytes | None:
+    """What the list holds; None where there is none. Raises `InvalidInput` for what can be no list."""
+    if old is None:
+        return None
+    if not old[0].startswith("100"):
+        raise InvalidInput("is no plain file, so no deletions are recorded in it; name another file")
     try:
-        return store.blob(oid, MAX_BYTES)
+        bring([old[1]], MAX_BYTES)
+        return store.blob(old[1], MAX_BYTES)
     except TooLarge:
         raise InvalidInput(f"is larger than {MAX_BYTES // 1_000_000} MB; name another file") from None
+
+
+def _mode(old: tuple[str, str] | None) -> str:
+    return canonical(old[0]) if old else "100644"
 
 
 def record_elsewhere(copier: Copier, end: End, wanted: DeletionList, message: Message) -> str:
@@ -142,47 +141,30 @@ def record_elsewhere(copier: Copier, end: End, wanted: DeletionList, message: Me
 
     Raises `Conflict` after losing three times against others, and what git says about that repository.
     """
-    path = wanted.file.encode("utf-8", "surrogateescape")
     copier.require_signature(end, message.sign)
-    for _ in range(REBUILDS):
-        target = open_target(end, copier.steps)
-        old = target.files.get(path)
-        try:
-            data, fresh = added(_content(end, old), wanted.entries)
-        except InvalidInput as error:
-            raise InvalidInput(f"{shown(path)} in {end.name} {error.sentence}.") from None
-        if not fresh:
-            return ""
-        text = _message(message, len(wanted.entries))
-        if commit := _push(copier, target, path, data, text, message.sign):
-            return commit
-    raise Conflict(f"{end.name} {end.branch} changed each time just before our push; it is tried again.")
+    return until_pushed(end, end.branch, copier.steps, lambda: _attempt(copier, end, wanted, message))
 
 
-def _message(message: Message, number: int) -> str:
-    flow = message.flow
-    return (
-        f"Record {count(number, 'deleted file')} of {flow.target_repo}\n\n"
-        f"{SOURCE}: {flow.source_repo}@{message.head}\n{RUN_KEY}: {message.run_key}\n"
-    )
+def _attempt(copier: Copier, end: End, wanted: DeletionList, message: Message) -> str | None:
+    """None when the branch moved meanwhile."""
+    path = wanted.file.encode("utf-8", "surrogateescape")
+    target = open_target(end, copier.steps)
+    try:
+        data, fresh = added(_content(end.store, end.bring, target.files.get(path)), wanted.entries)
+    except InvalidInput as error:
+        raise InvalidInput(f"{shown(path)} in {end.name} {error.sentence}.") from None
+    return _push(copier, target, path, data, wanted, message) if fresh else ""
 
 
-def _content(end: End, old: tuple[str, str] | None) -> bytes | None:
-    if old is None:
-        return None
-    if not old[0].startswith("100"):
-        raise InvalidInput("is no plain file, so no deletions are recorded in it; name another file")
-    if end.store.partial:
-        end.store.prefetch(end.remote, [old[1]])
-    return _read(end.store, old[1])
-
-
-def _push(copier: Copier, target: Target, path: bytes, data: bytes, message: str, sign: Signing) -> str:
+def _push(
+    copier: Copier, target: Target, path: bytes, data: bytes, wanted: DeletionList, message: Message
+) -> str | None:
     end = target.end
+    title = f"Record {count(len(wanted.entries), 'deleted file')} of {message.flow.target_repo}"
+    text = f"{title}\n\n{message.trailers}"
     with copier.stores.view([end.store]) as view:
-        oid = view.write_blob(data)
-        mode = canonical(target.files[path][0]) if path in target.files else "100644"
-        commit = copier.made(view, end, target.tip, [Write(path, mode, oid)], text=message, sign=sign)
+        write = Write(path, _mode(target.files.get(path)), view.write_blob(data))
+        commit = copier.made(view, end, target.tip, [write], text=text, sign=message.sign)
         update = RefUpdate(end.ref.encode(), commit, target.tip, force=target.tip is None)
         result = copier.push(view, end, update)
-    return commit if result.ok else ""
+    return commit if result.ok else None

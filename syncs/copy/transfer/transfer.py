@@ -6,9 +6,9 @@ Used by the run (with checkpoints under a lease) and by the command line (with p
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
 from opssight.core.errors import Conflict, NotFound, PermanentFailure
 from repos.git.remote import Remote
@@ -20,14 +20,14 @@ from syncs.copy.rules.config import Flow
 from syncs.copy.rules.matching import compile_rule
 from syncs.copy.rules.messages import render_message
 from syncs.copy.rules.options import Signing
-from syncs.copy.transfer import api_commits
 from syncs.copy.transfer.api_commits import CommitApi, remove, required_api, signed_by_api, signing_branch
 from syncs.copy.transfer.authors import author_of
 from syncs.copy.transfer.signing import required_key, sign_of
+from syncs.copy.transfer.trailers import RUN_KEY, trailers
 
-RUN_KEY = api_commits.RUN_KEY
-SOURCE = "OpsSight-Source"
-REBUILDS = 3  # how often a push that lost against another one is built again on the new tip
+T = TypeVar("T")
+
+_TRIES: Final = 3  # of a push, each built on what is there then
 
 
 class Steps(Protocol):
@@ -55,6 +55,11 @@ class End:
     @property
     def ref(self) -> str:
         return f"refs/tags/{self.tag}" if self.tag else f"refs/heads/{self.branch}"
+
+    def bring(self, oids: Iterable[str], limit: int | None = None) -> None:
+        """Contents that the store lacks. More than `limit` bytes are broken off: `TooLarge`."""
+        if self.store.partial:
+            self.store.prefetch(self.remote, oids, limit=limit)
 
 
 @dataclass(frozen=True)
@@ -167,8 +172,9 @@ def open_target(end: End, steps: Steps, branch: str = "") -> Target:
     return Target(end, tip, target_files(end.store, tip), proposed, refs.refs)
 
 
-def target_files(store: Store, tip: str) -> dict[bytes, tuple[str, str]]:
-    return {entry.path: (entry.mode, entry.oid) for entry in store.tree(tip)}
+def target_files(store: Store, commit: str) -> dict[bytes, tuple[str, str]]:
+    """Mode and oid of every file, by path."""
+    return {entry.path: (entry.mode, entry.oid) for entry in store.tree(commit)}
 
 
 @dataclass(frozen=True)
@@ -190,6 +196,10 @@ class Message:
         """How the commit is signed. Raises `PermanentFailure` where the flows disagree."""
         return sign_of(flow.options for flow in self.flows)
 
+    @property
+    def trailers(self) -> str:
+        return trailers(self.flow.source_repo, self.head, self.run_key)
+
     def values(self, plan: Plan) -> dict[str, str]:
         """The variables of messages."""
         flow = self.flow
@@ -209,8 +219,7 @@ class Message:
         return render_message(self.flow.message, self.values(plan)).rstrip()
 
     def text(self, plan: Plan) -> str:
-        trailers = f"{SOURCE}: {self.flow.source_repo}@{self.head}\n{RUN_KEY}: {self.run_key}\n"
-        return f"{self.words(plan)}\n\n{trailers}"
+        return f"{self.words(plan)}\n\n{self.trailers}"
 
 
 def first_variables(flows: Sequence[Flow], plan: Plan) -> dict[str, str]:
@@ -232,6 +241,18 @@ class Planner(Protocol):
         ...
 
 
+def until_pushed(end: End, branch: str, steps: Steps, attempt: Callable[[], T | None]) -> T:
+    """What the attempt came to; it is made again while it gives None, since somebody else pushed first.
+
+    Raises Conflict after losing three times.
+    """
+    for number in range(1, _TRIES + 1):
+        if (done := attempt()) is not None:
+            return done
+        steps.log("push", f"{end.name}: somebody pushed meanwhile; built again ({number})", "warning")
+    raise Conflict(f"{end.name} {branch} changed each time just before our push; it is tried again.")
+
+
 class Copier:
     """Brings one target up to what the rules say, as one commit."""
 
@@ -246,23 +267,21 @@ class Copier:
         Raises Conflict after losing three times, and whatever git says about the target.
         """
         self.require_signature(end, message.sign)
-        for attempt in range(REBUILDS):
-            target = open_target(end, self.steps)
-            self.tidy(target, message)
-            plan = planner.plan(source, target)
-            self.steps.checkpoint("planned")
-            earlier = target.tip and end.store.find_trailer(target.tip, RUN_KEY, message.run_key)
-            if earlier:
-                return Copied(earlier, plan, found=True)
-            if plan.empty:
-                return Copied("", plan)
-            commit = self._push(source, target, plan, planner.contents(plan), message)
-            if commit:
-                return Copied(commit, plan)
-            self.steps.log(
-                "push", f"{end.name}: somebody pushed meanwhile; built again ({attempt + 1})", "warning"
-            )
-        raise Conflict(f"{end.name} {end.branch} changed each time just before our push; it is tried again.")
+        return until_pushed(end, end.branch, self.steps, lambda: self._attempt(source, planner, end, message))
+
+    def _attempt(self, source: Source, planner: Planner, end: End, message: Message) -> Copied | None:
+        """None when the target moved meanwhile."""
+        target = open_target(end, self.steps)
+        self.tidy(target, message)
+        plan = planner.plan(source, target)
+        self.steps.checkpoint("planned")
+        earlier = target.tip and end.store.find_trailer(target.tip, RUN_KEY, message.run_key)
+        if earlier:
+            return Copied(earlier, plan, found=True)
+        if plan.empty:
+            return Copied("", plan)
+        commit = self._push(source, target, plan, planner.contents(plan), message)
+        return Copied(commit, plan) if commit else None
 
     def _push(
         self, source: Source, target: Target, plan: Plan, contents: Iterable[bytes], message: Message

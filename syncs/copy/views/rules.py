@@ -21,7 +21,7 @@ from opssight.web.views import TeamPage, page_of
 from syncs import selectors
 from syncs.copy.models import ConfigFile, CopyTarget
 from syncs.copy.saved.export import as_workflows
-from syncs.copy.saved.status import is_at
+from syncs.copy.saved.status import is_at_head
 from syncs.models import Job, Run, RunState
 
 SORTS: Final = {
@@ -183,10 +183,9 @@ def _state(job: Job, targets: Sequence[CopyTarget], run: Run | None) -> tuple[st
         return "disabled", "off"
     if run is not None and run.state not in (RunState.SUCCEEDED, RunState.CANCELLED):
         return run.state, ""
-    head = job.copy_rule.source.head_oid if hasattr(job, "copy_rule") else ""
-    there = sum(1 for target in targets if head and is_at(target, head))
-    if not head:
+    if not hasattr(job, "copy_rule") or not job.copy_rule.head:
         return "unknown", ""
+    there = sum(map(is_at_head, targets))
     if there == len(targets):
         return "at_head", f"{count(there, 'target')} at HEAD" if there != 1 else "at HEAD"
     return "behind", f"{there} of {count(len(targets), 'target')} at HEAD"

@@ -14,8 +14,8 @@ from django.utils.safestring import SafeString
 from opssight.core.words import count
 from opssight.web.formats import format_count
 from opssight.web.parts import TreeNode
-from syncs.copy.plan.planned import Plan
-from syncs.copy.preview.plans import target_files
+from syncs.copy.plan.planned import EMPTY
+from syncs.copy.preview.plans import kept_files
 from syncs.copy.preview.preview import Preview, TargetPreview
 from syncs.copy.rules.paths import shown
 from syncs.copy.transfer.making import Origin
@@ -34,7 +34,7 @@ def _source_folders(origin: Origin) -> Folders:
 
 @lru_cache(maxsize=16)
 def _folders_there(repository_id: UUID, oid: str) -> frozenset[bytes]:
-    return frozenset(counts_of(target_files(repository_id, oid)))
+    return frozenset(counts_of(kept_files(repository_id, oid)))
 
 
 def source_shape(
@@ -100,7 +100,7 @@ class After:
     """What is to be said of each path of a target: its mark, its rule, a note."""
 
     def __init__(self, target: TargetPreview, rows: Sequence[int]) -> None:
-        plan = target.plan or _EMPTY
+        plan = target.plan or EMPTY
         self.marks: dict[bytes, Mark] = {
             write.path: "added" if write.action == "add" else "changed" for write in plan.writes
         }
@@ -123,9 +123,6 @@ class After:
     def named(self) -> list[bytes]:
         """The paths that something happens to."""
         return sorted({*self.marks, *(path for path, note in self.notes.items() if note != "the same")})
-
-
-_EMPTY = Plan((), (), (), (), ())
 
 
 def target_shape(
@@ -185,7 +182,7 @@ def _marks(added: int, changed: int) -> SafeString:
 
 def left_alone(target: TargetPreview) -> str:
     """What nothing happens to, in a line under the tree."""
-    plan = target.plan or _EMPTY
+    plan = target.plan or EMPTY
     others = len(target.files) - len(plan.same) - sum(1 for write in plan.writes if write.old)
     others -= len(plan.deletes)
     same = f"{count(len(plan.same), 'file')} already the same. " if plan.same else ""

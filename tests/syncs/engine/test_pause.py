@@ -24,6 +24,7 @@ from syncs import inbox
 from syncs.copy.rules.config import CopyConfig, Target
 from syncs.copy.saved.service import create_rule
 from syncs.engine import claim, runner, schedule
+from syncs.engine.kinds import kind_named
 from syncs.engine.poll import Poller
 from syncs.engine.request import RunRequest, request_run
 from syncs.models import Item, Job, Run, RunState
@@ -181,6 +182,19 @@ def test_other_failures_and_newer_runs_are_left_alone(connection: Connection) ->
     access.note_failure(connection, REFUSED)
     access.note_ok(connection)
     assert not Run.objects.filter(parent__in=[gone, newer, off]).exists()
+
+
+def test_a_run_beside_the_work_of_its_job_does_not_stand_for_it(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(kind_named("probe")), "beside", ("tidy",))
+    refused = failed_at(connection)
+    assert refused.job is not None
+    beside = request_run(RunRequest(refused.job, Run.Trigger.MANUAL, input={"tidy": True}))
+    Run.objects.filter(pk=beside.pk).update(state=RunState.SUCCEEDED)
+    access.note_failure(connection, REFUSED)
+    access.note_ok(connection)
+    assert refused.children.get().input == {"only": ["t1"]}
 
 
 def test_a_schedule_makes_one_run_that_waits(connection: Connection) -> None:

@@ -240,6 +240,20 @@ def test_going_back_stays_until_the_file_changes(desk: Desk, kept: Bare) -> None
         states.roll_back(desk.principal, job, 1)
 
 
+def test_going_back_does_not_hide_that_the_file_is_broken(desk: Desk, kept: Bare) -> None:
+    taken_in(desk)
+    push(kept, desk, workflows(workflow(to="two")))
+    push(kept, desk, "workflows: [")
+    reload_due()
+    said = only().sentence
+    config_files.roll_back(desk.principal, only(), 1)
+    assert said
+    assert only().sentence == said
+    push(kept, desk, workflows(workflow(to="three")))
+    reload_due()
+    assert only().sentence == ""
+
+
 def test_a_file_reaches_no_further_than_its_team(desk: Desk, kept: Bare, tmp_path: Path) -> None:
     """Whoever may push to the configuration gets nothing of other teams of the person who imported it."""
     other = make_team(desk.user, Role.OWNER)

@@ -144,6 +144,17 @@ def test_what_cannot_be_read(text: bytes, part: str) -> None:
     assert part in caught.value.sentence
 
 
+@pytest.mark.parametrize(
+    "value", [f"*{CANARY}", f"!{CANARY} x", f"&a\n  *{CANARY}", f"@{CANARY}", f"%{CANARY}"]
+)
+def test_what_cannot_be_read_is_not_repeated(value: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        variables_in(f"PORT: 80\nMONGO_URI: {value}\n".encode())
+    said = [caught.value.sentence, *(text for _, text in caught.value.problems)]
+    assert "at line " in said[0]
+    assert CANARY not in " ".join(said)
+
+
 HOSTILE = "a\nOPSSIGHT_MODE=local\r$(touch ran)\u2028`touch ran`\x85'; touch ran; \"x # y"
 
 

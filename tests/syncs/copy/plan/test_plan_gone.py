@@ -235,9 +235,7 @@ def test_what_is_remembered() -> None:
     plan = plan_wanted(wanted([flow()], sources), target, known, gone=gone)
     assert list(manifest.kept(known, plan)) == [b"dst/a"]
     assert list(manifest.kept(known, plan, adopt=True)) == [b"dst/a", b"dst/b"]
-    assert list(manifest.kept({}, plan, found={b"dst/b"})) == [b"dst/b"]
     assert list(manifest.written(plan)) == [b"dst/c"]
-    assert list(manifest.written(plan, found={b"dst/b"})) == []
     assert manifest.forgotten(known, plan) == [b"dst/x", b"dst/y"]
     assert manifest.forgotten(known, plan, pending=True) == [b"dst/y"]
     recording = with_writes(plan, [PlannedWrite(b"", b"gone.json", "100644", C, 0)], [])

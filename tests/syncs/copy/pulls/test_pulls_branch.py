@@ -61,6 +61,8 @@ def test_a_branch_of_somebody_else_is_left_alone(told: Story) -> None:
     assert f"has a branch {name} already that OpsSight did not make" in item.sentence
     assert told.target.oid(name) == theirs
     assert told.pulls() == []
+    told.at.connection.refresh_from_db()
+    assert told.at.connection.state == "ok", "what people did says nothing about the connection"
 
 
 # --- newer changes --------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,18 +10,28 @@ import pytest
 from opssight.accounts.models import Membership, Role
 from opssight.accounts.scope import Principal
 from opssight.audit.models import AuditEvent
-from repos.providers.forge import NewPull, Pull
+from repos.models import RepositoryStatus
+from repos.providers.forge import NewPull
 from repos.providers.types import PullState
 from syncs import jobs
-from syncs.copy.models import CopyRule, CopyState
-from syncs.copy.rules.config import Target
+from syncs.copy.models import CopyState
 from syncs.copy.rules.options import Options
 from syncs.copy.saved.leaving import LEFT
 from syncs.copy.saved.service import create_rule, update_rule
-from syncs.models import Item, ItemState, Job, Run, RunState
+from syncs.models import ItemState, Job, Run, RunState
 from tests.factories import make_team, make_user
 from tests.forges.standin import Reply
 from tests.syncs.copy.kills import Killed, kill_at
+from tests.syncs.copy.left import (
+    branches,
+    close_left,
+    closing,
+    commit_directly,
+    delete,
+    now,
+    opened,
+    take_out,
+)
 from tests.syncs.copy.story import Story, World, execute, pull_options, rule_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
@@ -36,47 +45,7 @@ def told(world: World) -> Iterator[Story]:
         yield opened(made)
 
 
-def opened(told: Story) -> Story:
-    told.source.commit({b"docs/a.md": b"a\n"})
-    told.item()
-    return told
-
-
-def take_out(told: Story) -> None:
-    """The rule goes to another branch now."""
-    told.target.git("branch", "--force", "other", "main")
-    site = str(told.at.row("acme/site").pk)
-    config = replace(rule_of(told.at, pull_options(), told.job.name), targets=(Target(site, "other"),))
-    update_rule(told.at.principal, told.job, config)
-
-
-def delete(told: Story) -> None:
-    jobs.delete_job(told.job)
-
-
-def commit_directly(told: Story) -> None:
-    config = rule_of(told.at, Options(), told.job.name)
-    update_rule(told.at.principal, told.job, config)
-
-
 WAYS: list[Callable[[Story], None]] = [take_out, delete, commit_directly]
-
-
-def close_left() -> Item:
-    """The run that was asked for, to its end."""
-    Run.objects.filter(state=RunState.QUEUED).exclude(input__has_key=LEFT).delete()
-    run = execute()
-    assert run.state in RunState.terminal(), run.wait_reason
-    [item] = run.items.all()
-    return item
-
-
-def now(told: Story, number: int) -> Pull:
-    return told.client.pull(told.site, number)
-
-
-def branches(told: Story) -> list[str]:
-    return [ref for ref in told.target.refs() if "opssight/" in ref]
 
 
 @pytest.mark.parametrize("kind", FORGES)
@@ -208,8 +177,7 @@ def test_one_that_no_run_has_stored_is_found_by_its_branch(
 def test_a_forge_that_is_down_is_asked_again(told: Story) -> None:
     delete(told)
     told.at.forge.next_replies = [Reply(502, {"message": "Bad gateway"})] * 12
-    Run.objects.filter(state=RunState.QUEUED).exclude(input__has_key=LEFT).delete()
-    assert execute().state == RunState.QUEUED
+    assert closing().state == RunState.QUEUED
     told.at.forge.next_replies = []
     assert execute().state == RunState.SUCCEEDED
     assert told.pulls() == []
@@ -262,14 +230,6 @@ def test_whoever_saved_it_has_to_be_allowed_still(world: World) -> None:
         assert now(told, pull.number).state == PullState.OPEN
 
 
-def test_a_rule_that_only_looks_closes_nothing(told: Story) -> None:
-    CopyRule.objects.update(shadow=True)
-    for way in (take_out, delete):
-        way(told)
-        assert not Run.objects.filter(input__has_key=LEFT).exists()
-    assert len(told.pulls()) == 1
-
-
 def test_a_rule_of_direct_commits_leaves_nothing_behind(world: World) -> None:
     with world.story("github", Options()) as told:
         delete(told)
@@ -287,10 +247,15 @@ def test_what_was_proposed_arrives_directly_with_the_next_change(told: Story, wh
     commit_directly(told)
     for run in Run.objects.filter(state=RunState.QUEUED):
         execute(run.job)
+    status = RepositoryStatus.objects.get(repository=told.at.row("acme/docs"), lane="copy")
+    assert (status.state, status.sentence) == ("behind", "0 of 1 target at HEAD")
+    assert status.behind == (None if whole else 1)
     told.source.commit({b"docs/b.md": b"b\n"})
     story = Story(told.at, Job.objects.get(pk=told.job.pk))
     item = story.item()
     assert item.state == ItemState.DONE, item.sentence
+    status.refresh_from_db()
+    assert (status.state, status.sentence) == ("fresh", "1 of 1 target at HEAD")
     assert {"copied/a.md", "copied/b.md"} <= set(told.tree())
     assert (story.state.source_oid, story.state.proposed_oid) == (told.source.oid("main"), "")
 

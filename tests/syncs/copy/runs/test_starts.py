@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 from pytest_django import Settings
 
@@ -26,6 +27,7 @@ from syncs.copy.rules.file_config import (
 )
 from syncs.copy.rules.listening import AS_A_COPIER, EVERY_TAG, Listening
 from syncs.copy.rules.rule import Rule
+from syncs.copy.saved import status
 from syncs.copy.saved.service import create_rule, update_rule
 from syncs.engine import claim, poll, runner, schedule
 from syncs.models import Item, Job, Run, RunState, Trigger
@@ -238,6 +240,21 @@ def test_what_failed_keeps_where_it_came_from_and_is_no_write(desk: Desk) -> Non
     item = Item.objects.get(run__trigger="webhook")
     assert (item.state, item.result["from"]) == ("failed", str(desk.source.pk))
     assert not AuditEvent.objects.filter(action__startswith="copy.write").exists()
+
+
+def test_what_a_first_run_finds_is_stored_only_while_it_has_its_lease(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fenced: list[bool] = []
+    update = status.update
+
+    def watched(*given: Any) -> None:
+        fenced.append(connection.in_atomic_block)
+        update(*given)
+
+    monkeypatch.setattr(status, "update", watched)
+    desk.rule()
+    assert fenced == [True]
 
 
 # --- tags -------------------------------------------------------------------------------------------

@@ -140,10 +140,11 @@ def test_filters(asks: Api, job: Job, source: Repository) -> None:
     )
     old = copied(job, source, at=now() - dt.timedelta(days=3))
     merged = copied(job, source, only_merged=True, files=0)
+    closed = copied(job, source, only_closed=True, files=0)
     copied(job, source, "planned")
     copied(make_job(source.team), source)  # of another kind
 
-    mine = [merged, old, shadow, same, conflict, failed, plain]
+    mine = [closed, merged, old, shadow, same, conflict, failed, plain]
     everything = [*mine, across]
     since = (now() - dt.timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     for query, wanted in {
@@ -152,6 +153,7 @@ def test_filters(asks: Api, job: Job, source: Repository) -> None:
         "outcome=unchanged": [same],
         "outcome=shadow": [shadow],
         "outcome=merged": [merged],
+        "outcome=closed": [closed],
         "outcome=failed": [conflict, failed],
         "event_type=copy": [old, across, plain],
         "event_type=error": [conflict, failed],
@@ -169,7 +171,7 @@ def test_filters(asks: Api, job: Job, source: Repository) -> None:
         "pull_request=7": [across],
         "cross_organization=true": [across],
         "cross_organization=false": mine,
-        f"since={since}": [merged, across, shadow, same, conflict, failed, plain],
+        f"since={since}": [closed, merged, across, shadow, same, conflict, failed, plain],
         f"until={since}": [old],
         f"outcome=failed&rule={job.pk}&cross_organization=false": [conflict, failed],
     }.items():

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from repos.git.types import Change
 from syncs.copy.models import CopyState, CopyTarget
 from syncs.copy.plan.planned import Owned, Plan, PlannedDelete, PlannedWrite
 from syncs.copy.rules.options import Deletions, Options, PullRequest
@@ -300,13 +301,19 @@ def test_remembering_twice_is_once_and_names_of_any_bytes_are_kept(world: World)
 def test_after_a_kill_only_what_the_commit_held_was_written(world: World) -> None:
     with world.story("gitea", DELETE):
         target = CopyTarget.objects.get()
-        plan = plan_of(
+        newest = plan_of(
             write_of(b"edited since"), write_of(b"not in it"), same=(write_of(b"in it"), write_of(b"x"))
         )
-        assert sorted(remembered(target, plan, found={b"in it", b"edited since"})) == [
-            b"edited since",
-            b"in it",
+        edited = Change("M", b"edited since", None, "100644", "a" * 40, "100644", "b" * 40)
+        made = Change("R", b"in it", b"was", "100644", "a" * 40, "100644", "a" * 40)
+        plan = ownership.carried_out(newest, [made, edited])
+        assert [(one.path, one.old) for one in plan.writes] == [
+            (b"edited since", ("100644", "b" * 40)),
+            (b"in it", None),
         ]
+        assert [one.path for one in plan.deletes] == [b"was"]
+        assert [one.path for one in plan.same] == [b"x"]
+        assert sorted(remembered(target, plan)) == [b"edited since", b"in it"]
 
 
 def test_a_transformed_and_a_merged_file_remember_what_the_rule_made(world: World) -> None:

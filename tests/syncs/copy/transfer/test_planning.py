@@ -6,12 +6,13 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from opssight.core.errors import InvalidInput
+from opssight.core.errors import Conflict, InvalidInput
 from repos.git.remote import Remote
 from repos.git.runner import Git
 from repos.git.store import Stores
@@ -31,6 +32,7 @@ from syncs.copy.rules.options import (
 )
 from syncs.copy.rules.rule import Rule
 from syncs.copy.transfer.planning import FilePlanner, Place, largest_file
+from syncs.copy.transfer.recording import DeletionList, record_elsewhere
 from syncs.copy.transfer.transfer import Author, Copied, Copier, End, Message, open_source, open_target
 from tests.repos.git.work import Bare
 
@@ -236,6 +238,66 @@ def test_a_place_where_nothing_can_be_recorded(
     plan = pair.copy().plan
     assert reason in plan.refused[0].sentence
     assert tree(pair.site) == before
+
+
+def test_a_list_that_is_too_large_is_not_even_brought(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, Options(deletions=Deletions("record", "list")))
+    pair.code.commit({b"docs/a": b"a\n"})
+    pair.copy()
+    pair.site.commit({b"list": Random(0).randbytes(12_000_000)})
+    pair.code.commit({b"docs/a": None})
+    [refusal] = pair.copy().plan.refused
+    assert refusal.sentence == "list is larger than 10 MB; name another file."
+    store = pair.end(pair.site).store
+    assert store.partial
+    assert not store.has(pair.site.oid("main:list"))
+
+
+class Rivals(Console):
+    """Before each of our pushes somebody else pushes to `bare`, as often as is said."""
+
+    def __init__(self, bare: Bare, times: int) -> None:
+        self.said: list[str] = []
+        super().__init__(self.said.append)
+        self._bare = bare
+        self._left = times
+
+    @property
+    def again(self) -> list[str]:
+        return [line for line in self.said if "built again" in line]
+
+    def checkpoint(self, name: str) -> None:
+        if name == "commit-made" and self._left:
+            self._left -= 1
+            self._bare.commit({b"theirs": b"%d" % self._left})
+
+
+AGAIN = "push: site: somebody pushed meanwhile; built again ({})"
+
+
+def test_a_list_elsewhere_is_written_again_on_what_others_pushed(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    wanted = DeletionList("acme/site", "main", "list.json", [Entry("x", "acme/site", "main", AT)])
+    message = Message((pair.flow,), pair.code.oid("main"), "1/2/3")
+
+    def record(steps: Rivals) -> str:
+        copier = Copier(pair.stores, steps, Author("O", "o@example.org", AT))
+        return record_elsewhere(copier, pair.end(pair.site), wanted, message)
+
+    lost = Rivals(pair.site, 3)
+    with pytest.raises(Conflict, match="site main changed each time just before our push"):
+        record(lost)
+    assert lost.again == [AGAIN.format(number) for number in (1, 2, 3)]
+
+    once = Rivals(pair.site, 1)
+    assert record(once) == pair.site.oid("main")
+    assert once.again == [AGAIN.format(1)]
+    assert b"list.json" in tree(pair.site)
+    assert pair.site.git("log", "-1", "--format=%B", "main").strip() == (
+        "Record 1 deleted file of acme/site\n\n"
+        f"OpsSight-Source: acme/code@{message.head}\nOpsSight-Run-Key: 1/2/3"
+    )
+    assert record(Rivals(pair.site, 0)) == "", "it has all of them"
 
 
 ROW = '{"filename": "x", "repo": "r", "branch": "b", "deleted_on": "2025", "more": [1]}'
