@@ -73,6 +73,7 @@ def repositories(
 def named(texts: Collection[str]) -> Q:
     """The repositories that one of the texts means: an id, a full name, or `CONNECTION:owner/name`."""
     qualified = Concat("connection__name", Value(":"), "full_name", output_field=CharField())
+    texts = [text for text in texts if "\0" not in text]  # PostgreSQL takes none
     ids = [id for text in texts if (id := as_uuid(text))]
     return Q(pk__in=ids) | Q(full_name__in=texts) | Q(In(qualified, texts))
 
@@ -86,7 +87,8 @@ def repository_named(rows: QuerySet[Repository], text: str) -> Repository | None
     if len(found) < 2:
         return found[0] if found else None
     names = [row.qualified_name for row in found]
-    ways = names if len(set(names)) == len(names) else [str(row.pk) for row in found]
+    clear = len(set(names)) == len(names) and text not in names
+    ways = names if clear else [str(row.pk) for row in found]
     raise NotFound(
         f"Several repositories are called {text[:100]!r}. Write {join_words(ways, 'or')}, whichever you mean."
     )

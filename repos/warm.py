@@ -40,7 +40,7 @@ def tip(repository: Repository, branch: str, *, partial: bool = False) -> Tip:
     store = access.store_of(repository)
     ref = f"refs/heads/{branch}"
     oid = store.resolve(ref) or ""
-    key = ("tip", repository.pk, branch)
+    key = ("tip", repository.pk, branch, partial)  # one without contents does not stand for one with them
     fetched = ask(
         key, FRESH_SECONDS, lambda: _fetch(repository, branch, partial=partial), owner=repository.team_id
     )

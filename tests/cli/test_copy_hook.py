@@ -103,6 +103,13 @@ def test_an_answer_that_refuses_is_a_failure(receiver: Receiver, monkeypatch: py
     assert SECRET not in answer.err
 
 
+def test_what_a_receiver_passes_over_is_said(receiver: Receiver) -> None:
+    receiver.answer = (204, b"")
+    answer = send(receiver, *PULL)
+    assert answer.status == 0
+    assert "It answers 204. It is passed over: no rule follows it" in answer.out
+
+
 def test_without_a_secret_it_is_not_signed(receiver: Receiver) -> None:
     assert send(receiver, *PULL).status == 0
     assert "x-hub-signature-256" not in receiver.got[0][1]

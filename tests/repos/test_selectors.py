@@ -55,3 +55,18 @@ def test_connections_of_one_name_leave_the_ids() -> None:
         repository_named(Repository.objects.all(), "a/b")
 
     assert f"{rows[0].pk} or {rows[1].pk}" in caught.value.sentence
+
+
+def test_a_name_that_looks_like_one_with_its_connection_leaves_the_ids() -> None:
+    team = make_team(make_user())
+    one = make_repository(make_connection(team, name="GitHub"), "acme/docs")
+    two = make_repository(make_connection(team, name="Odd"), "GitHub:acme/docs")
+
+    with pytest.raises(NotFound) as caught:
+        repository_named(Repository.objects.all(), "GitHub:acme/docs")
+
+    assert f"Write {one.pk} or {two.pk}," in caught.value.sentence
+
+
+def test_what_no_database_takes_names_nothing() -> None:
+    assert repository_named(Repository.objects.all(), "acme\0/docs") is None

@@ -20,6 +20,7 @@ from syncs.copy.commands.opening import read
 
 _MOST: Final = 65_536  # bytes of an answer
 _NO_COMMIT: Final = "0" * 40
+_PASSED_OVER: Final = " It is passed over: no rule follows it, or it is no merged pull request."
 
 
 def send(options: dict[str, Any], env: Env, say: Callable[[str], None]) -> Answer:
@@ -44,7 +45,10 @@ def send(options: dict[str, Any], env: Env, say: Callable[[str], None]) -> Answe
     status, answer = posted(sender, options["url"], body, headers)
     text = "".join(char if char.isprintable() else " " for char in answer.decode("utf-8", "replace"))[:500]
     document = {"sent": True, "delivery": delivery, "status": status, "answer": text}
-    sentence = f"It answers {status}{': ' if text else '.'}{text}"
+    meaning = (
+        "" if status != 204 else " It is passed over: no rule follows it, or it is no merged pull request."
+    )
+    sentence = f"It answers {status}{': ' if text else '.'}{text}{meaning}"
     return Answer(document, sentence) if status < 400 else Answer(document, failed=[sentence])
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from opssight.accounts.scope import Principal, visible_to
 from opssight.core.errors import Conflict, Failure
 from repos import access, warm
+from repos.git.errors import MissingObject
 from repos.models import Repository
 from syncs.copy.models import CopyState, CopyTarget
 from syncs.copy.plan.plan import delta
@@ -226,6 +227,10 @@ class _Previewer:
             before = planned(replace(asked, flows=self._named(live, target)))[0] if live else None
         except Conflict:
             return replace(one, fetching=True)
+        except MissingObject as failure:
+            # the source may have been fetched without contents; a full one is on its way since `moment`
+            coming = access.store_of(self._found.source).partial
+            return replace(one, fetching=coming, sentence="" if coming else failure.sentence)
         except Failure as failure:
             return replace(one, sentence=failure.sentence)
         return replace(one, plan=plan, live=before, made=made)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from django.conf import settings
-from django.db.models import QuerySet
 
 from opssight.accounts.models import Role
 from opssight.core.clock import now
 from opssight.core.errors import Failure, PermanentFailure
-from opssight.core.words import count, join_words, seconds
 from repos import access
 from repos.git.store import Stores
 from repos.models import Repository
@@ -23,6 +21,7 @@ from syncs.copy.runs.auditing import record_write
 from syncs.copy.runs.automerge import FIRST, LOOK, look_after, request_look
 from syncs.copy.runs.leftovers import close_left
 from syncs.copy.runs.results import Done, name, raise_if_passing
+from syncs.copy.runs.summary import summary
 from syncs.copy.runs.tags import is_behind, only_tags, tag_of
 from syncs.copy.runs.targets import TargetRun, TargetWork, Work, health
 from syncs.copy.runs.telling import told
@@ -33,7 +32,7 @@ from syncs.copy.transfer.transfer import Author, Copier, End, Source, open_sourc
 from syncs.engine import claim
 from syncs.engine.context import RunContext
 from syncs.engine.kinds import Outcome
-from syncs.models import BAD_ITEMS, Item, ItemState, Run, RunState
+from syncs.models import BAD_ITEMS, ItemState, Run, RunState
 
 
 def run_copy(run: RunContext) -> Outcome:
@@ -234,38 +233,3 @@ def _finish(run: RunContext, rule: CopyRule, source: Source, work: list[TargetRu
     if failed and len(failed) == len(work):
         state = RunState.FAILED
     return Outcome(state, summary(run.run))
-
-
-def summary(run: Run) -> str:
-    """The one sentence: what was copied where, how long it took, and who refused."""
-    items: QuerySet[Item] = run.items.all()
-    rows = list(items)
-    done = [item for item in rows if item.state == ItemState.DONE]
-    failed = [item for item in rows if item.state in BAD_ITEMS]
-    files = max((item.result.get("files", 0) for item in done), default=0)
-    proposed = sum(1 for item in done if item.result.get("branch"))
-    took = ""
-    if run.started_at is not None:
-        took = f" in {seconds((claim.db_now() - run.started_at).total_seconds())}"
-    if done:
-        waits = f" ({proposed} in pull requests)" if proposed else ""
-        text = f"Copied {count(files, 'file')} to {len(done)} of {count(len(rows), 'target')}{waits}{took}"
-    elif any(item.result.get("shadow") for item in rows) and not failed:
-        would = [item.result.get("would", 0) for item in rows]
-        targets = f"{sum(map(bool, would))} of {count(len(rows), 'target')}"
-        text = f"Only looked: {count(max(would), 'file')} to copy to {targets}"
-    elif not failed:
-        have = "the target has" if len(rows) == 1 else f"all {len(rows)} targets have"
-        text = f"Nothing to copy: {have} what the rule asks for"
-    else:
-        text = f"Copied nothing to {count(len(rows), 'target')}"
-    reasons = [f"{item.label}: {item.sentence.rstrip('.')}" for item in failed]
-    reasons += [_refusals(item) for item in rows if item.result.get("refused_count")]
-    more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-    return f"{text}; {join_words(reasons[:3])}{more}." if reasons else f"{text}."
-
-
-def _refusals(item: Item) -> str:
-    """What was left out at a target, with the first reason."""
-    left_out = count(item.result["refused_count"], "file")
-    return f"{item.label}: {left_out} left out, {item.result['refused'][0]['sentence'].rstrip('.')}"

@@ -245,7 +245,7 @@ def _drop(
     left = []
     merging = merging_places(before) if dropped else set()
     for target in dropped:
-        why = f"its rule does not copy to {target.branch} any more."
+        why = f"its rule does not copy to {target.repository.full_name} {target.branch} any more."
         if heir := kept.filter(repository_id=target.repository_id, branch=target.branch).first():
             # only the way in which changes arrive is another one
             ownership.hand_over(target, heir)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from repos import access, warm
 from repos.beside import forget
 from syncs.copy.models import CopyState
 from syncs.copy.plan.planned import Plan
@@ -17,6 +18,7 @@ from syncs.copy.rules.config import CopyConfig, flows
 from syncs.copy.rules.file_config import FileConfig
 from syncs.copy.rules.options import Deletions, Options, Signing, Transform
 from syncs.copy.rules.rule import Rule
+from tests.factories import make_repository
 from tests.syncs.copy.story import Story, World, edit, rule_of, telling
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
@@ -36,7 +38,8 @@ def ready(story: Story, options: Options, *, saved: bool = True, rule: Rule | No
     config = replace(config, rules=(rule,)) if rule else config
     heads = [story.source.oid("main"), story.target.oid("main")]
     for name in ("acme/docs", "acme/site"):
-        forget(("tip", story.at.row(name).pk, "main"))
+        for partial in (False, True):
+            forget(("tip", story.at.row(name).pk, "main", partial))
     ends = time.monotonic() + 20
     while time.monotonic() < ends:
         found = preview(
@@ -176,3 +179,25 @@ def test_flows_that_want_other_signatures_are_said_before_the_run_fails(world: W
         config = FileConfig(live.name, live.source_repository, live.source_branch, tuple(two))
         [target] = preview(story.at.principal, config, story.job).targets
         assert (target.plan, "signed in different ways" in target.sentence) == (None, True)
+
+
+def test_a_source_that_is_here_without_contents_is_being_fetched(world: World) -> None:
+    """A copier's file was read from it before: then there is a store with nothing but trees."""
+    with world.story("github", Options()) as story:
+        made = story.at.forge.add_repository("acme/extra", {b"docs/a.md": b"a\n"})
+        extra = make_repository(story.at.connection, "acme/extra", external_id=str(made.id))
+        ref = "refs/heads/main"
+        access.store_of(extra).fetch(access.remote_of(extra), [f"+{ref}:{ref}"], partial=True)
+        assert access.store_of(extra).partial
+        assert warm.tip(extra, "main", partial=True).oid
+        config = replace(rule_of(story.at, OPTIONS, "extra"), source_repository=str(extra.pk))
+        ends = time.monotonic() + 20
+        while time.monotonic() < ends:
+            [target] = preview(story.at.principal, config, None).targets
+            assert target.sentence == ""
+            if target.plan is not None:
+                break
+            assert target.fetching
+            time.sleep(0.02)
+        assert target.plan is not None
+        assert [write.path for write in target.plan.writes] == [b"copied/a.md"]
