@@ -14,7 +14,7 @@ from opssight.accounts.scope import Principal
 from opssight.audit.record import record
 from opssight.core.errors import Conflict, InvalidInput
 from syncs.engine import claim
-from syncs.engine.kinds import kind_named
+from syncs.engine.kinds import installed_kind, kind_named
 from syncs.engine.request import RunRequest, notify, request_run
 from syncs.engine.schedule import next_time
 from syncs.models import BAD_ITEMS, ItemState, Job, JobVersion, Run, RunState
@@ -74,7 +74,8 @@ def delete_job(job: Job) -> None:
     if job.runs.filter(state=RunState.RUNNING).exists():
         raise Conflict(f"{job.name} is running. Stop the run first, then delete the job.")
     record("job.delete", team_id=job.team_id, target=_target(job))
-    last = kind_named(job.kind).last_run(job)
+    kind = installed_kind(job.kind)
+    last = kind.last_run(job) if kind else None
     job.runs.filter(state=RunState.QUEUED).exclude(pk=last.pk if last else None).update(
         state=RunState.CANCELLED, sentence="The job was deleted.", finished_at=Now(), coalesce_key=""
     )
@@ -115,7 +116,9 @@ def start(
 def is_retryable(run: Run) -> bool:
     """Whether a retry would do anything: it ended, not well, and its job is there or not needed."""
     ended_badly = {RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED, RunState.DEAD}
-    return run.state in ended_badly and (run.job_id is not None or kind_named(run.kind).outlives_job(run))
+    kind = installed_kind(run.kind)
+    outlives = kind is not None and kind.outlives_job(run)
+    return run.state in ended_badly and (run.job_id is not None or outlives)
 
 
 @transaction.atomic

@@ -54,8 +54,9 @@ def register(value: str) -> None:
     if len(value) < _SHORTEST:
         return
     with _lock:
-        # A key file or a PEM is often quoted line by line.
-        lines = [line for line in value.splitlines() if len(line) >= 16] if "\n" in value else []
+        # A key file or a PEM is often quoted line by line; the lines that frame it are no secret.
+        several = value.splitlines() if "\n" in value else []
+        lines = [line for line in several if len(line) >= 16 and not line.startswith("-----")]
         for form in dict.fromkeys([value, quote(value, safe=""), *lines]):
             _registered[form] = None
             _registered.move_to_end(form)

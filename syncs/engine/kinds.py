@@ -95,6 +95,11 @@ def kind_named(name: str) -> JobKind:
     return kind
 
 
+def installed_kind(name: str) -> JobKind | None:
+    """The kind called `name`; None where it is not installed any more, as rows of it may stay."""
+    return kind_named(name) if name in settings.JOB_KINDS else None
+
+
 def all_kinds() -> list[JobKind]:
     return [kind_named(name) for name in settings.JOB_KINDS]
 

@@ -16,6 +16,13 @@ from opssight.core.env import load
 from opssight.core.logs import CleanFilter, JsonFormatter, TextFormatter, bind, bound, logging_config
 from opssight.core.redact import redact, register
 
+
+@pytest.fixture(autouse=True)
+def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other tests registered, the word "secret" perhaps, is no secret here."""
+    monkeypatch.setattr(redaction, "_registered", type(redaction._registered)())
+
+
 TOKENS = [
     "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
     "gho_16C7e42F292c6912E7710c838347Ae178B4a",
@@ -94,6 +101,12 @@ def test_the_lines_of_a_registered_file_are_taken_out() -> None:
     register("short\nthis-is-one-line-of-a-key\nthis-is-another-line-of-it\n")
     assert redact("bad line: this-is-another-line-of-it") == "bad line: ***"
     assert redact("a short word") == "a short word"
+
+
+def test_the_lines_that_frame_a_key_are_no_secret() -> None:
+    register("-----BEGIN RSA PRIVATE KEY-----\n0123456789abcdef\n-----END RSA PRIVATE KEY-----\n")
+    assert redact("up to -----END RSA PRIVATE KEY-----") == "up to -----END RSA PRIVATE KEY-----"
+    assert redact("line 0123456789abcdef") == "line ***"
 
 
 def test_short_values_are_not_registered() -> None:

@@ -110,7 +110,7 @@ def test_five_thousand_are_paged_and_cost_as_many_queries_as_five() -> None:
     remember(connection, *(remote(f"org{n % 40}/team{n % 3}/r{n:04}", topics=("a",)) for n in range(5_000)))
     assert queries(client, url) == few
     text = page(client, "connection_found", connection.pk)
-    assert "5,000 found 5,000 not here yet as of just now" in text
+    assert "5,000 found 5,000 not here yet as of " in text
     assert "1 to 100 of 5,000 repositories" in text
     text = page(client, "connection_found", connection.pk, owner="org7", include="[0-4]7$", page="2")
     assert "org7 75" in text

@@ -16,7 +16,8 @@ from opssight.accounts.scope import Principal
 from opssight.core.clock import now
 from opssight.web.parts import FailureCard
 from repos.models import Delivery, Webhook
-from syncs.models import Run, RunCause, RunState
+from syncs.jobs import delete_job
+from syncs.models import Job, Run, RunCause, RunState
 from syncs.views.run import RunView
 from tests.factories import make_connection, make_job, make_repository, make_team, make_worker
 from tests.syncs.runs import add_log, make_item, make_run, make_runs, signed_in
@@ -387,6 +388,12 @@ def test_stopping_a_running_run_asks_it_to() -> None:
     assert "The run stops within seconds." in text
     assert "Asked to stop." in text
     assert "Stop…" not in text
+
+
+def test_a_job_whose_kind_is_not_installed_any_more_can_be_deleted() -> None:
+    job = make_job(signed_in()[1], kind="bygone", name="old")
+    delete_job(job)
+    assert not Job.objects.filter(name="old").exists()
 
 
 def test_a_run_of_a_deleted_job_or_kind_is_still_there() -> None:
