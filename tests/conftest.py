@@ -26,7 +26,7 @@ NEEDS = {"postgres": "postgres", "postgres_url": "postgres", "page": "browser", 
 
 DATABASE = {"db", "transactional_db", "django_db_reset_sequences", "live_server"}
 
-REQUIRED = {"postgres", "browser", "http_git"}
+REQUIRED = {"postgres", "browser", "http_git", "ssh"}
 """Markers of tests that may not be skipped where CI is set."""
 
 
@@ -47,10 +47,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         fixtures = set(getattr(item, "fixturenames", ()))
         for fixture in fixtures & NEEDS.keys():
             item.add_marker(NEEDS[fixture])
-    if config.getoption("--database-only"):
-        chosen = [item for item in items if touches_database(item)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
-        items[:] = chosen
+    chosen = [item for item in items if belongs(item, database_only=config.getoption("--database-only"))]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
+def belongs(item: pytest.Item, *, database_only: bool) -> bool:
+    """If the test is one for the database and the part that is run."""
+    if item.get_closest_marker("many_writers") and connection.vendor == "sqlite":
+        return False
+    return touches_database(item) or not database_only
 
 
 def touches_database(item: pytest.Item) -> bool:

@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -43,12 +44,10 @@ class Answer:
     failed: Sequence[str] = ()
 
 
-class OpsCommand(BaseCommand):
+class OpsCommand(BaseCommand, ABC):
     """A command that answers in words or, with `--json`, in exactly one JSON document.
 
-    A plain command implements `arguments(parser)` and `run(**options) -> Answer`. One with
-    subcommands calls in `arguments` `self.subcommands(parser)` and for each
-    `self.subcommand(group, name, method, help)`, which gives the parser for its arguments.
+    It implements `arguments(parser)` and `run(**options) -> Answer`, or is a `CommandGroup`.
 
     Standard output carries the answer only; `progress()` and every sentence about a failure go to
     standard error. Exit status: 0 done, 1 something failed, 2 wrong usage, settings or input.
@@ -66,32 +65,9 @@ class OpsCommand(BaseCommand):
     def arguments(self, parser: CommandParser) -> None:
         """Add the command's own arguments."""
 
+    @abstractmethod
     def run(self, **options: Any) -> Answer:
-        raise NotImplementedError(f"{type(self).__module__} has neither run() nor subcommands.")
-
-    def subcommands(self, parser: CommandParser) -> argparse._SubParsersAction[CommandParser]:
-        return parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND", title="commands")
-
-    def subcommand(
-        self,
-        group: argparse._SubParsersAction[CommandParser],
-        name: str,
-        method: Callable[..., Answer],
-        help: str,
-    ) -> CommandParser:
-        """Add a subcommand that calls `method(**options)`; the common options may follow its name."""
-        parser = group.add_parser(name, help=help, description=help)
-        parser.set_defaults(method=method)
-        parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_JSON)
-        for option in ("--traceback", "--no-color", "--force-color"):
-            parser.add_argument(
-                option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-            )
-        for option in ("--settings", "--pythonpath"):
-            parser.add_argument(option, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        parser.add_argument("-v", "--verbosity", type=int, choices=[0, 1, 2, 3], default=argparse.SUPPRESS,
-                            help=_VERBOSITY)  # fmt: skip
-        return parser
+        """Do it. `options` are the arguments by their names."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run and answer. Raises `SystemExit` with the status unless it is 0."""
@@ -112,10 +88,9 @@ class OpsCommand(BaseCommand):
             raise SystemExit(self._report(error)) from None
 
     def handle(self, *args: Any, **options: Any) -> None:
-        method: Callable[..., Answer] = options.pop("method", None) or self.run
         with bind(request_id=bound().get("request_id") or secrets.token_hex(4)):
             self._reference = bound()["request_id"]
-            answer = method(**options)
+            answer = self.run(**options)
         if self._json:
             self._print_document(answer.document)
         elif answer.text:
@@ -147,6 +122,40 @@ class OpsCommand(BaseCommand):
 
     def _print_document(self, document: object) -> None:
         self.stdout.write(json.dumps(document, cls=DjangoJSONEncoder, indent=2))
+
+
+class CommandGroup(OpsCommand):
+    """A command with subcommands. It calls in `arguments` `self.subcommands(parser)` and for each
+    `self.subcommand(group, name, method, help)`, which gives the parser for its arguments.
+    """
+
+    def run(self, **options: Any) -> Answer:
+        method: Callable[..., Answer] = options.pop("method")
+        return method(**options)
+
+    def subcommands(self, parser: CommandParser) -> argparse._SubParsersAction[CommandParser]:
+        return parser.add_subparsers(dest="subcommand", required=True, metavar="COMMAND", title="commands")
+
+    def subcommand(
+        self,
+        group: argparse._SubParsersAction[CommandParser],
+        name: str,
+        method: Callable[..., Answer],
+        help: str,
+    ) -> CommandParser:
+        """Add a subcommand that calls `method(**options)`; the common options may follow its name."""
+        parser = group.add_parser(name, help=help, description=help)
+        parser.set_defaults(method=method)
+        parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_JSON)
+        for option in ("--traceback", "--no-color", "--force-color"):
+            parser.add_argument(
+                option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+            )
+        for option in ("--settings", "--pythonpath"):
+            parser.add_argument(option, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        parser.add_argument("-v", "--verbosity", type=int, choices=[0, 1, 2, 3], default=argparse.SUPPRESS,
+                            help=_VERBOSITY)  # fmt: skip
+        return parser
 
 
 def typed(kind: Kind[T]) -> Callable[[str], T]:

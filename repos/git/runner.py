@@ -58,6 +58,8 @@ _CONFIG = """\
 
 _MOST_SAID = 256_000_000  # bytes of a list of references: some three million
 _GUARD = ["/bin/sh", "-c", "read -r _; kill -9 0"]
+# Without a limit where the system's own is lower, which then holds. The number is of 512 bytes (POSIX).
+_LIMITED = ["/bin/sh", "-c", 'ulimit -f "$1" 2>/dev/null; shift; exec "$@"', "sh"]
 
 
 @dataclass(frozen=True)
@@ -205,8 +207,8 @@ class Git:
 
     def _argv(self, args: Sequence[str], git_dir: Path | None, *, limited: bool) -> list[str]:
         argv = list(_bound())
-        if limited and self.max_file_bytes is not None and shutil.which("prlimit"):
-            argv += ["prlimit", f"--fsize={self.max_file_bytes}", "--"]
+        if limited and self.max_file_bytes is not None:
+            argv += [*_LIMITED, str(-(-self.max_file_bytes // 512))]
         argv += ["git"]
         if git_dir is not None:
             argv += [f"--git-dir={git_dir}"]

@@ -255,10 +255,9 @@ def test_an_event_that_commits_late_is_sealed_after_younger_ones() -> None:
     assert verify().ok
 
 
+@pytest.mark.many_writers
 @pytest.mark.django_db(transaction=True)
 def test_what_is_not_committed_yet_is_neither_sealed_nor_skipped() -> None:
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has one writer: a second transaction cannot be open")
     opened, done = threading.Event(), threading.Event()
 
     def slow() -> None:

@@ -16,12 +16,12 @@ from opssight.audit.anchors import default_path, export_anchor
 from opssight.audit.models import AuditEvent
 from opssight.audit.selectors import Filters, narrow
 from opssight.audit.verify import verify
-from opssight.core.command import Answer, OpsCommand, table, typed
+from opssight.core.command import Answer, CommandGroup, table, typed
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import InvalidInput
 
 
-class Command(OpsCommand):
+class Command(CommandGroup):
     help = "Read the audit log, verify it, or write its end to a file."
 
     def arguments(self, parser: CommandParser) -> None:

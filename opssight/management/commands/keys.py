@@ -9,11 +9,11 @@ from django.db import transaction
 
 from opssight.audit.record import record
 from opssight.core import keys, rotation
-from opssight.core.command import Answer, OpsCommand, table, typed
+from opssight.core.command import Answer, CommandGroup, table, typed
 from opssight.core.env_kinds import whole_number
 
 
-class Command(OpsCommand):
+class Command(CommandGroup):
     help = "Show which key encrypts what; bring every stored secret under the newest key."
 
     def arguments(self, parser: CommandParser) -> None:

@@ -11,7 +11,7 @@ from opssight.accounts.local import add_team_argument, local_principal, local_te
 from opssight.accounts.models import Role
 from opssight.accounts.scope import Principal
 from opssight.audit.actor import Actor, acting_as
-from opssight.core.command import Answer, OpsCommand, table
+from opssight.core.command import Answer, CommandGroup, table
 from opssight.core.errors import InvalidInput
 from opssight.core.typed_secrets import secret_from
 from repos import connections, selectors, transfer
@@ -30,7 +30,7 @@ _HOW_TO_GIVE_ONE = (
 )
 
 
-class Command(OpsCommand):
+class Command(CommandGroup):
     help = "Add, list, test, check, move and delete connections, and see their limits."
 
     def arguments(self, parser: CommandParser) -> None:

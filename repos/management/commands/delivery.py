@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from opssight.accounts.local import add_team_argument
 from opssight.audit.actor import Actor, acting_as
-from opssight.core.command import Answer, OpsCommand, table, typed
+from opssight.core.command import Answer, CommandGroup, table, typed
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import NotFound
 from repos import receiving, selectors
@@ -16,7 +16,7 @@ from repos.management.finding import principal_of, with_id
 from repos.models import Delivery
 
 
-class Command(OpsCommand):
+class Command(CommandGroup):
     help = "List deliveries, show one, act on one again."
 
     def arguments(self, parser: CommandParser) -> None:

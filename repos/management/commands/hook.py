@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from opssight.accounts.local import add_team_argument, local_principal, local_team
 from opssight.audit.actor import Actor, acting_as
-from opssight.core.command import Answer, OpsCommand, table
+from opssight.core.command import Answer, CommandGroup, table
 from opssight.core.typed_secrets import secret_from
 from repos import managed_webhooks, selectors, sources, webhooks
 from repos.management.commands.repo import find_repository
@@ -20,7 +20,7 @@ _ALSO = {"generic": "plain", "hmac": "plain"}
 """Other names for a scheme, as people call it."""
 
 
-class Command(OpsCommand):
+class Command(CommandGroup):
     help = "Add, list, test, limit and delete webhooks that receive deliveries."
 
     def arguments(self, parser: CommandParser) -> None:

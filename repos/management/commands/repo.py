@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from opssight.accounts.local import add_team_argument
 from opssight.audit.actor import Actor, acting_as
-from opssight.core.command import Answer, OpsCommand, table, typed
+from opssight.core.command import Answer, CommandGroup, table, typed
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import InvalidInput
 from opssight.core.words import count
@@ -22,7 +22,7 @@ from repos.management.finding import find, principal_of
 from repos.models import Repository
 
 
-class Command(OpsCommand):
+class Command(CommandGroup):
     help = "See what a connection shows, import repositories, list them."
 
     def arguments(self, parser: CommandParser) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from opssight.accounts.local import add_team_argument, local_principal, local_team
-from opssight.core.command import Answer, OpsCommand, table
+from opssight.core.command import Answer, CommandGroup, table
 from opssight.core.errors import NotFound
 from syncs import jobs, selectors
 from syncs.models import Job
 
 
-class Command(OpsCommand):
+class Command(CommandGroup):
     help = "List jobs, show one, switch it on or off."
 
     def arguments(self, parser: CommandParser) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from opssight.accounts.local import add_team_argument, local_principal, local_team
-from opssight.core.command import Answer, OpsCommand, table, typed
+from opssight.core.command import Answer, CommandGroup, table, typed
 from opssight.core.env_kinds import whole_number
 from opssight.core.errors import NotFound
 from repos.management.finding import with_id
@@ -19,7 +19,7 @@ from syncs.management.commands.job import find_job
 from syncs.models import Item, Run, RunState
 
 
-class Command(OpsCommand):
+class Command(CommandGroup):
     help = "Start, list, show, retry and cancel runs; read their logs."
 
     def arguments(self, parser: CommandParser) -> None:

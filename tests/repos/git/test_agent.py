@@ -1,19 +1,21 @@
-"""The agent, asked by OpenSSH's own tools, and by a real server where there is one."""
+"""The agent, asked by OpenSSH's own tools, and by git over SSH to a server that is not OpenSSH's."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import pwd
 import shutil
 import socket
 import struct
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 
+import asyncssh
 import pytest
 
 from opssight.core.errors import AuthFailure, Failure, InvalidInput
@@ -23,8 +25,12 @@ from repos.git.remote import Remote, SshCredential
 from repos.git.runner import Git
 from tests.repos.git.work import Bare
 
-SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(not shutil.which("ssh-add"), reason="needs OpenSSH's tools")
+pytestmark = [
+    pytest.mark.ssh,
+    pytest.mark.skipif(
+        not shutil.which("ssh-add"), reason="needs OpenSSH's client: apt-get install openssh-client"
+    ),
+]
 KINDS = [("ed25519", []), ("ecdsa", ["-b", "256"]), ("ecdsa", ["-b", "521"]), ("rsa", ["-b", "2048"])]
 
 
@@ -107,38 +113,44 @@ def test_what_is_no_key_says_so(tmp_path: Path) -> None:
         keys.opened(keys.make(), "a phrase that it does not have")
 
 
-@contextmanager
-def ssh_server(folder: Path, authorized: list[str]) -> Iterator[tuple[int, str]]:
-    """A real sshd for this user on a port of its own: the port, and its line of known hosts."""
-    host = generated(folder, "ed25519", [])
-    host_key = folder / "host"
-    host_key.write_text(host)
-    host_key.chmod(0o600)
-    (folder / "authorized").write_text("\n".join(authorized) + "\n")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    config = folder / "sshd_config"
-    config.write_text(
-        f"ListenAddress 127.0.0.1:{port}\nHostKey {host_key}\nPidFile none\nUsePAM no\nStrictModes no\n"
-        f"AuthorizedKeysFile {folder / 'authorized'}\nPasswordAuthentication no\nPermitRootLogin yes\n"
+async def served(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    """Run what the client asks for, as sshd does for a login with a shell."""
+    child = await asyncio.create_subprocess_shell(
+        process.command or "exit 1", stdin=PIPE, stdout=PIPE, stderr=PIPE
     )
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    assert SSHD
-    process = subprocess.Popen([SSHD, "-D", "-f", str(config)], stderr=subprocess.DEVNULL)
+    await process.redirect(child.stdin, child.stdout, child.stderr)
+    process.exit(await child.wait())
+    await process.wait_closed()
+
+
+@contextmanager
+def ssh_server(authorized: list[str]) -> Iterator[tuple[int, str]]:
+    """A server for git with these keys on a port of its own: the port, and its line of known hosts."""
+    host = asyncssh.generate_private_key("ssh-ed25519")
+    loop, port, ended = asyncio.new_event_loop(), Future[int](), asyncio.Event()
+
+    async def serve() -> None:
+        async with asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_host_keys=[host],
+            authorized_client_keys=asyncssh.import_authorized_keys("\n".join(authorized)),
+            process_factory=served,
+            encoding=None,
+        ) as server:
+            port.set_result(server.get_port())
+            await ended.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=[serve()], daemon=True)
+    thread.start()
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.02)
-        yield port, f"[127.0.0.1]:{port} {keys.public_line(keys.opened(host))}"
+        yield port.result(10), f"[127.0.0.1]:{port.result()} {host.export_public_key().decode().strip()}"
     finally:
-        process.terminate()
-        process.wait()
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(10)
+        loop.close()
 
 
-@pytest.mark.skipif(not SSHD, reason="needs sshd")
 def test_git_over_ssh_with_keys_of_each_kind(tmp_path: Path, git: Git) -> None:
     bare = Bare(tmp_path / "site.git")
     bare.commit({b"README": b"hello"})
@@ -148,8 +160,8 @@ def test_git_over_ssh_with_keys_of_each_kind(tmp_path: Path, git: Git) -> None:
     locked = generated(folder, "ed25519", [], "canary-phrase")
     phrases = [*[""] * len(texts), "canary-phrase"]
     opened = [keys.opened(text, phrase) for text, phrase in zip([*texts, locked], phrases, strict=True)]
-    with ssh_server(folder, [keys.public_line(key) for key in opened]) as (port, known):
-        url = f"ssh://{pwd.getpwuid(os.geteuid()).pw_name}@127.0.0.1:{port}{bare.path}"
+    with ssh_server([keys.public_line(key) for key in opened]) as (port, known):
+        url = f"ssh://git@127.0.0.1:{port}{bare.path}"
         for text, phrase in zip([*texts, locked], phrases, strict=True):
             refs = look(git, Remote.from_url(url, SshCredential(text, known, phrase)))
             assert list(refs.heads) == [b"refs/heads/main"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import uuid
 from pathlib import Path
 
@@ -104,7 +103,6 @@ def test_a_blobless_store_becomes_full_beside_its_readers(
     assert store.fetch(target_remote, HEADS, partial=True, want=one) == Fetched(False, 0)
 
 
-@pytest.mark.skipif(not shutil.which("prlimit"), reason="needs prlimit")
 def test_more_than_the_limit_is_broken_off_and_not_kept(
     store: Store, target: Bare, target_remote: Remote
 ) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -365,7 +364,6 @@ def look_fails(git: Git, remote: Remote) -> Failure:
     return caught.value
 
 
-@pytest.mark.skipif(not shutil.which("prlimit"), reason="needs prlimit")
 def test_no_file_above_the_limit(store: Store, source: Bare, source_remote: Remote, tmp_path: Path) -> None:
     source.commit({b"big": os.urandom(300_000)})
     store.git = Git(tmp_path / "limited", max_file_bytes=100_000)

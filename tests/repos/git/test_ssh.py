@@ -18,7 +18,12 @@ from repos.git.login import prepared
 from repos.git.remote import Remote, SshCredential
 from repos.git.runner import Git
 
-pytestmark = pytest.mark.skipif(not shutil.which("ssh"), reason="needs ssh")
+pytestmark = [
+    pytest.mark.ssh,
+    pytest.mark.skipif(
+        not shutil.which("ssh-add"), reason="needs OpenSSH's client: apt-get install openssh-client"
+    ),
+]
 
 
 @pytest.fixture

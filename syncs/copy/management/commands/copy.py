@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from opssight.core.command import Answer, OpsCommand, table
+from opssight.core.command import Answer, CommandGroup, table
 from opssight.core.errors import InvalidInput
 from opssight.core.words import count
 from syncs.copy.commands import batch, converting, hooking, starting, trying
@@ -26,7 +26,7 @@ from syncs.copy.rules.config import Flow
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-class Command(OpsCommand):
+class Command(CommandGroup):
     help = "Check a copier configuration, try its rules, and apply it between git repositories."
 
     def arguments(self, parser: CommandParser) -> None:

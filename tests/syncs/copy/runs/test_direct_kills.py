@@ -23,7 +23,9 @@ def after(story: Story, monkeypatch: pytest.MonkeyPatch, name: str, **input: Any
     run = survive(story, kill_at(monkeypatch, name, "after"), **input) if name else story.run(**input)
     [item] = run.items.all()
     assert item.result["commit"] == story.target.oid("main")
-    assert run.sentence.startswith(f"Copied {item.result['files']} files to 1 of 1 target in ")
+    files, deletes = item.result["files"], item.result["deletes"]
+    told = f"{files} files and deleted {deletes} at" if deletes else f"{files} files to"
+    assert run.sentence.startswith(f"Copied {told} 1 of 1 target in ")
     event = AuditEvent.objects.filter(action="copy.write").latest("pk")
     assert [event.diff[key] for key in ("files", "deletes", "deprecated")] == [
         item.result[key] for key in ("files", "deletes", "recorded")
