@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from repos.providers.forge import NewPull
+from repos.providers.forge import NewPull, Pull
 from repos.providers.types import PullState
 from syncs.copy.models import CopyState
 from syncs.copy.rules.config import Target
@@ -145,13 +145,20 @@ def test_it_stays_where_its_base_is_gone(told: Story) -> None:
 # --- somebody pushes meanwhile --------------------------------------------------------------------------
 
 
+def deleted_with_a_push(told: Story, monkeypatch: pytest.MonkeyPatch, checkpoint: str) -> Pull:
+    """The pull request of a deleted rule, to whose branch somebody pushes at this checkpoint of closing."""
+    [pull] = told.pulls()
+    delete(told)
+    at_checkpoint(
+        monkeypatch, checkpoint, lambda: told.target.commit({b"mine.md": b"mine"}, branch=pull.head)
+    )
+    return pull
+
+
 def test_a_push_after_the_look_is_seen_before_it_is_closed(
     told: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [pull] = told.pulls()
-    delete(told)
-    pushed = lambda: told.target.commit({b"mine.md": b"mine"}, branch=pull.head)  # noqa: E731
-    at_checkpoint(monkeypatch, "branch-read", pushed)
+    pull = deleted_with_a_push(told, monkeypatch, "branch-read")
     assert closing().state == RunState.QUEUED
     assert close_left().state == ItemState.SKIPPED
     assert now(told, pull.number).state == PullState.OPEN
@@ -160,10 +167,7 @@ def test_a_push_after_the_look_is_seen_before_it_is_closed(
 def test_a_push_after_it_was_closed_keeps_the_branch_and_is_told(
     told: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [pull] = told.pulls()
-    delete(told)
-    pushed = lambda: told.target.commit({b"mine.md": b"mine"}, branch=pull.head)  # noqa: E731
-    at_checkpoint(monkeypatch, "pull-closed", pushed)
+    pull = deleted_with_a_push(told, monkeypatch, "pull-closed")
     item = close_left()
     assert item.state == ItemState.DONE
     assert item.sentence.startswith(f"Pull request #{pull.number} is closed: its rule was deleted.")
