@@ -18,6 +18,7 @@ from opssight.core.yamlsafe import load
 
 _LINE: Final = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(.*)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FLAGS: Final = frozenset({"COPIER_DEBUG", "DEFAULT_PR_MERGE", "DRY_RUN"})
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _LEVELS: Final = {"debug": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error"}
 
@@ -123,6 +124,8 @@ def imported(variables: Environment) -> Imported:
     for name in variables:
         if name in _NOT_NEEDED:
             found.notes.append((name, _NOT_NEEDED[name]))
+        elif name in _FLAGS and not _is_true(variables, name):
+            found.notes.append((name, "is off, as it is here by itself."))
         elif name not in _USED:
             found.unknown.append(name)
     return found
@@ -132,6 +135,8 @@ def _settings(variables: Environment, found: Imported) -> None:
     if variables.get("PORT"):
         found.settings["OPSSIGHT_PORT"] = variables["PORT"]
     level = _LEVELS.get(variables.get("LOG_LEVEL", "").lower())
+    if variables.get("LOG_LEVEL") and not level:
+        found.notes.append(("LOG_LEVEL", f"is none of {', '.join(_LEVELS)}; left out."))
     if _is_true(variables, "COPIER_DEBUG"):
         level = "debug"
     if level:
@@ -139,6 +144,8 @@ def _settings(variables: Environment, found: Imported) -> None:
     retries = variables.get("WEBHOOK_MAX_RETRIES", "")
     if retries.isdecimal() and int(retries) < 100:
         found.settings["OPSSIGHT_MAX_ATTEMPTS"] = str(int(retries) + 1)
+    elif retries:
+        found.notes.append(("WEBHOOK_MAX_RETRIES", "is no number below 100; left out."))
 
 
 def _connection(variables: Environment, found: Imported) -> None:
@@ -193,6 +200,8 @@ def _defaults(variables: Environment, found: Imported) -> None:
     kind = variables.get("COPIER_COMMIT_STRATEGY", "").lower()
     if kind in ("direct", "pr"):
         strategy["type"] = "pull_request" if kind == "pr" else "direct"
+    elif kind:
+        found.notes.append(("COPIER_COMMIT_STRATEGY", "is neither direct nor pr; left out."))
     if variables.get("DEFAULT_COMMIT_MESSAGE"):
         strategy["commit_message"] = variables["DEFAULT_COMMIT_MESSAGE"]
     if _is_true(variables, "DEFAULT_PR_MERGE"):

@@ -84,7 +84,13 @@ def read_workflows(part: Part, around: Around) -> tuple[list[Flow], int]:
         path = (*part.path, index)
         part.reader.mapping(value, path, _WORKFLOW_KEYS)
         if isinstance(value, Mapping):
-            flows.append(_workflow(Part(part.reader, value, path, part.place), around))
+            flow = _workflow(Part(part.reader, value, path, part.place), around)
+            if flow.name in {other.name for other in flows}:
+                message = (
+                    f"{flow.name!r} is the name of another workflow too; history cannot tell them apart."
+                )
+                part.reader.warning((*path, "name"), message)
+            flows.append(flow)
     return flows, sum(len(flow.rules) for flow in flows)
 
 

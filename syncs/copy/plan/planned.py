@@ -168,6 +168,11 @@ class Plan:
         return not self.writes and not self.deletes
 
     @property
+    def file_count(self) -> int:
+        """How many files of the target change."""
+        return len(self.writes) + len(self.deletes)
+
+    @property
     def equal(self) -> int:
         """How many files are there already as they should be."""
         return len(self.same)

@@ -209,7 +209,7 @@ class Message:
             "target_repo": flow.target_repo,
             "source_branch": flow.source_branch,
             "target_branch": flow.target_branch,
-            "file_count": str(len(plan.writes)),
+            "file_count": str(plan.file_count),
             "commit_sha": self.head,
             "pr_number": self.pr_number,
         }

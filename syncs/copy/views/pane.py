@@ -124,7 +124,7 @@ def _facts(found: Preview, target: TargetPreview, config: CopyConfig) -> list[Fa
         "target_repo": target.repository.full_name,
         "source_branch": found.branch,
         "target_branch": target.branch,
-        "file_count": str(len(plan.writes)) if plan else "",
+        "file_count": str(plan.file_count) if plan else "",
         "commit_sha": found.oid,
         "pr_number": "",
     }

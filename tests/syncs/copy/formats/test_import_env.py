@@ -97,6 +97,30 @@ def test_a_whole_deployment() -> None:
     assert "/webhook and /events" in told["WEBSERVER_PATH"]
     assert "shadow" in told["DRY_RUN"]
     assert "#docs" in told["SLACK_WEBHOOK_URL"]
+    assert "is off" in told["COPIER_DEBUG"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "part"),
+    [
+        ("LOG_LEVEL", "loud", "is none of debug, info"),
+        ("WEBHOOK_MAX_RETRIES", "many", "is no number below 100"),
+        ("COPIER_COMMIT_STRATEGY", "carrier pigeon", "is neither direct nor pr"),
+        ("DRY_RUN", "false", "is off, as it is here"),
+    ],
+)
+def test_each_value_that_becomes_nothing_is_told(name: str, value: str, part: str) -> None:
+    found = imported({name: value})
+    assert (found.settings, found.defaults) == ({}, {})
+    [(told, sentence)] = found.notes
+    assert (told, part in sentence) == (name, True), sentence
+
+
+def test_what_is_empty_is_not_told() -> None:
+    assert (
+        imported(dict.fromkeys(("LOG_LEVEL", "WEBHOOK_MAX_RETRIES", "COPIER_COMMIT_STRATEGY"), "")).notes
+        == []
+    )
 
 
 def test_no_secret_is_repeated() -> None:

@@ -214,6 +214,13 @@ def test_workflows_to_one_target_arrive_together_and_the_last_words_count() -> N
     assert "the last one" in message
 
 
+def test_two_workflows_of_one_name_are_told() -> None:
+    found = loaded(workflow(), workflow(destination={"repo": "c/other"}))
+    [(where, message)] = found.warnings
+    assert where == "workflows[1].name"
+    assert "'w' is the name of another workflow too" in message
+
+
 def test_lines() -> None:
     found = load(FULL.replace("to: server}", "to: /server}"))
     assert found.errors == (

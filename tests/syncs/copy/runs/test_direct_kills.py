@@ -49,6 +49,7 @@ def test_its_numbers_are_those_of_the_commit(
         assert told_of(item) == {"files": 2, "deletes": 1, "paths": paths}
         assert item.planned == {"add": 1, "change": 1, "delete": 1}
         assert item.sentence == "2 files written, 1 deleted."
+        assert story.target.git("log", "-1", "--format=%s", "main") == "Bring 3 files"
 
 
 @pytest.mark.parametrize("name", KILLS)
