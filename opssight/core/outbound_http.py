@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -274,23 +275,31 @@ def _redirected(old: httpx.Request, new: httpx.Request) -> httpx.Request:
 
 
 def tls_context(ca: str | Path | None = None, *, extra: str = "") -> ssl.SSLContext:
-    """Verifying TLS 1.2 or newer. `ca`: a PEM file, or PEM text, to trust in place of the usual ones;
-    `extra`: PEM text to trust beside them.
+    """Verifying TLS 1.2 or newer; not to be changed, others have it too. `ca`: a PEM file, or PEM text, to
+    trust in place of the usual ones; `extra`: PEM text to trust beside them.
     """
     try:
-        if isinstance(ca, Path):
-            context = ssl.create_default_context(cafile=str(ca))
-        elif ca:
-            context = ssl.create_default_context(cadata=ca)
-        else:
-            context = ssl.create_default_context()
-            context.load_verify_locations(certifi.where())  # slim images have no system certificates
-        if extra:
-            context.load_verify_locations(cadata=extra)
+        file = ca if isinstance(ca, Path) else ssl.get_default_verify_paths().cafile
+        changed = Path(file).stat().st_mtime_ns if file else 0
+        return _tls_context(ca, extra, changed)
     except (OSError, ValueError):
         raise InvalidInput(
             "The certificate authority cannot be read: give certificates in PEM form."
         ) from None
+
+
+@lru_cache(maxsize=32)  # reading all that is trusted takes longer than most requests
+def _tls_context(ca: str | Path | None, extra: str, changed: int) -> ssl.SSLContext:
+    """`changed`: when the file of authorities was written, so that a new one is read."""
+    if isinstance(ca, Path):
+        context = ssl.create_default_context(cafile=str(ca))
+    elif ca:
+        context = ssl.create_default_context(cadata=ca)
+    else:
+        context = ssl.create_default_context()
+        context.load_verify_locations(certifi.where())  # slim images have no system certificates
+    if extra:
+        context.load_verify_locations(cadata=extra)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

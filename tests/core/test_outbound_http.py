@@ -3,6 +3,8 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import ipaddress
+import os
+import shutil
 import ssl
 import threading
 import time
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import certifi
 import httpx
 import pytest
 from cryptography import x509
@@ -473,6 +476,20 @@ def test_a_redirect_from_https_to_http_is_refused(
     with make_client(ca=authority.ca) as http, pytest.raises(PermanentFailure, match="from https to http"):
         http.get(secure.url("/down", scheme="https"))
     assert server.seen == []
+
+
+def test_a_file_of_authorities_is_read_again_when_it_was_written_again(
+    authority: Authority, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    shutil.copy(certifi.where(), file)
+    before = tls_context(file)
+    assert tls_context(file) is before
+    file.write_text(authority.ca)
+    os.utime(file, ns=(1, 1))
+    assert tls_context(file).cert_store_stats()["x509"] == 1 < before.cert_store_stats()["x509"]
+    with pytest.raises(InvalidInput, match="PEM"):
+        tls_context(file, extra="no certificate")
 
 
 @pytest.mark.parametrize("ca", ["not a certificate", Path("/nowhere/ca.pem")])
