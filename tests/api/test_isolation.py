@@ -34,6 +34,7 @@ NEED_A_STORE = {
     for what in ("branches", "tags", "commits", "tree", "content", "changes")
 }
 
+DESCRIBES = "/api/v1/schema/"  # the same for everybody, whatever is asked
 NEED_A_PATH = {"/api/v1/copy/rules/%(pk)s/test/"}  # to be asked for: see tests/api/test_copy_rules.py
 
 
@@ -151,7 +152,7 @@ def test_lists_and_their_filters_show_b_nothing_of_a(gardens: tuple[Garden, Gard
     for route in (one.route for one in routes() if not one.parameters):
         by_api = route.startswith("/api/")
         asker = api if by_api else client
-        if asker.get(route).status_code != 200:
+        if route == DESCRIBES or asker.get(route).status_code != 200:
             continue
         for query in [*queries, *ids] if by_api else queries:
             asked += 1
