@@ -130,13 +130,10 @@ def content(repository: Repository, oid: str, path: bytes) -> File:
             f"{_shown(path)} is a submodule, at commit {entry.oid[:7]} of another repository."
         )
     if store.partial:
-        _have(repository, entry.oid)
+        _have(repository, entry.oid, path)
     size = store.size(entry.oid)
     if size > MOST_BYTES:
-        raise PermanentFailure(
-            f"{_shown(path)} has {in_words(size)}; up to {in_words(MOST_BYTES)} are given out here. "
-            "Clone the repository for it."
-        )
+        raise _too_large(path, f"has {in_words(size)}")
     return File(oid, entry.oid, entry.mode, store.blob(entry.oid, MOST_BYTES))
 
 
@@ -171,12 +168,23 @@ def _refs(repository: Repository, prefix: bytes) -> list[tuple[bytes, str]]:
     return sorted((name.removeprefix(prefix), oid) for name, oid in found.items())
 
 
-def _have(repository: Repository, oid: str) -> None:
-    tip = warm.blobs(repository, [oid], wait=_WAIT)
-    if tip.fetching:
+def _have(repository: Repository, oid: str, path: bytes) -> None:
+    contents = warm.blobs(repository, [oid], limit=MOST_BYTES, wait=_WAIT)
+    if contents.fetching:
         _being_fetched(repository)
-    if not tip.oid:
-        raise PermanentFailure(tip.sentence or "Its contents are not on this machine. Ask again in a moment.")
+    if contents.too_large:
+        raise _too_large(path, "is larger than that")
+    if not contents.here:
+        raise PermanentFailure(
+            contents.sentence or "Its contents are not on this machine. Ask again in a moment."
+        )
+
+
+def _too_large(path: bytes, how: str) -> PermanentFailure:
+    return PermanentFailure(
+        f"Up to {in_words(MOST_BYTES)} of a file are given out here; {_shown(path)} {how}. "
+        "Clone the repository for it."
+    )
 
 
 def _inside(store: Store, folder: str, name: bytes) -> TreeEntry | None:

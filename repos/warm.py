@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from opssight.core.errors import NotFound
 from repos import access
 from repos.beside import AGAIN_SECONDS, Answer, ask, forget
+from repos.git.errors import TooLarge
 from repos.git.types import RemoteRefs
 from repos.models import Repository
 
@@ -69,16 +70,29 @@ def forget_refs(repository: Repository) -> None:
     forget(("refs", repository.pk))
 
 
-def blobs(repository: Repository, oids: Iterable[str], *, wait: float = 2.0) -> Tip:
-    """Make sure that contents are in a store without contents; waits a moment, then says `fetching`."""
-    store = access.store_of(repository)
-    missing = store.missing(oids)
+@dataclass(frozen=True)
+class Contents:
+    """Whether contents are `here`; if not, they are being fetched or too large, or `sentence` says why."""
+
+    here: bool = False
+    fetching: bool = False
+    too_large: bool = False
+    sentence: str = ""
+
+
+def blobs(
+    repository: Repository, oids: Iterable[str], *, limit: int | None = None, wait: float = 2.0
+) -> Contents:
+    """Make sure that contents are in a store without contents; waits a moment, then says `fetching`.
+
+    More than `limit` bytes, packed, stay where they are.
+    """
+    missing = sorted(access.store_of(repository).missing(oids))
     if not missing:
-        return Tip("here")
-    key = ("blobs", repository.pk, *sorted(missing))
-    owner = repository.team_id
-    fetched = ask(key, AGAIN_SECONDS, lambda: _prefetch(repository, list(missing)), owner=owner, wait=wait)
-    return Tip("" if fetched.pending or fetched.sentence else "here", fetched.pending, fetched.sentence)
+        return Contents(here=True)
+    key, owner = ("blobs", repository.pk, limit, *missing), repository.team_id
+    fits = ask(key, AGAIN_SECONDS, lambda: _prefetch(repository, missing, limit), owner=owner, wait=wait)
+    return Contents(fits.value is True, fits.pending, fits.value is False, fits.sentence)
 
 
 def _fetch(repository: Repository, branch: str, *, partial: bool) -> bool:
@@ -108,5 +122,12 @@ def _fetch_all(repository: Repository) -> bool:
     return bool(refs)
 
 
-def _prefetch(repository: Repository, oids: list[str]) -> None:
-    access.store_of(repository).prefetch(access.remote_of(repository), oids)
+def _prefetch(repository: Repository, oids: list[str], limit: int | None) -> bool:
+    """Fetch contents; False where they are larger than `limit`."""
+    try:
+        access.store_of(repository).prefetch(access.remote_of(repository), oids, limit=limit)
+    except TooLarge:
+        if limit is None:  # the limit of the installation has a sentence of its own
+            raise
+        return False
+    return True

@@ -25,6 +25,7 @@ from opssight.core.clock import now
 from opssight.core.errors import Failure
 from opssight.core.words import count
 from opssight.web.formats import format_ago, format_count
+from opssight.web.forms import DayField
 from opssight.web.parts import Crumb, Fact
 from opssight.web.views import TeamPage, page_of
 
@@ -52,8 +53,8 @@ class FilterForm(forms.Form):
     action = forms.CharField(required=False, max_length=60)
     object = forms.CharField(required=False, max_length=40)
     object_id = forms.CharField(required=False, max_length=64)
-    since = forms.DateField(required=False)
-    until = forms.DateField(required=False)
+    since = DayField()
+    until = DayField()
 
     def filters(self) -> Filters:
         self.is_valid()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
 from uuid import UUID
@@ -19,12 +18,15 @@ from opssight.web.parts import CodeLine, TreeNode
 from opssight.web.trees import tree_html
 from repos import access, warm
 from repos.git.types import CommitInfo
+from repos.kept import kept
 from repos.models import Repository
 from repos.views.repository import OfRepository
 
 LISTED: Final = 500  # files of one folder
 BYTES: Final = 256_000  # of a file that is shown
 LINES: Final = 2_000
+_ON_ITS_WAY: Final = "Its contents are being fetched. Open it again in a moment."
+_TOO_LARGE: Final = "It is too large to be shown here."
 DEEPEST: Final = 40  # folders that are opened one inside the other
 
 
@@ -54,7 +56,7 @@ class Tree:
             folder = above
 
 
-@lru_cache(maxsize=8)
+@kept(lambda tree: len(tree.oids))
 def _tree(repository_id: UUID, oid: str) -> Tree:
     store = access.stores().store(repository_id)
     return Tree([(entry.path, entry.mode, entry.oid) for entry in store.tree(oid)])
@@ -173,11 +175,17 @@ def file(repository: Repository, tree: Tree, path: bytes) -> dict[str, Any]:
     if mode == "160000":
         return {"sentence": f"A submodule, at commit {oid[:7]} of another repository."}
     store = access.store_of(repository)
-    if store.partial and not warm.blobs(repository, [oid]).oid:
-        return {"sentence": "Its contents are being fetched. Open it again in a moment."}
+    if store.partial:
+        contents = warm.blobs(repository, [oid], limit=BYTES)
+        if contents.too_large:
+            return {"sentence": _TOO_LARGE}
+        if not contents.here:
+            return {
+                "sentence": contents.sentence or "Its contents are being fetched. Open it again in a moment."
+            }
     size = store.size(oid)
     if size > BYTES:
-        return {"size": size, "sentence": "It is too large to be shown here."}
+        return {"size": size, "sentence": _TOO_LARGE}
     return {"size": size, **_contents(store.blob(oid, BYTES))}
 
 

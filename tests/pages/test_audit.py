@@ -71,6 +71,8 @@ def test_an_empty_log_says_what_is_written_down() -> None:
         ({"since": "2100-01-01"}, []),
         ({"until": "2000-01-01"}, []),
         ({"since": "nonsense"}, ["site", "docs"]),
+        ({"since": "0001-01-01"}, ["site", "docs"]),
+        ({"until": "9999-12-31"}, ["site", "docs"]),
     ],
 )
 def test_the_log_is_narrowed(query: dict[str, str], found: list[str]) -> None:

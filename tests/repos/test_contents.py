@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import quote, quote_from_bytes
 import pytest
 
 from opssight.accounts.models import Role
-from repos import contents, warm
+from repos import access, contents, warm
 from repos.beside import Answer
 from repos.models import Repository
 from tests.api.client import Api, make_api
@@ -196,6 +197,16 @@ def test_what_is_too_large_is_refused_with_its_size(ask: Asking, monkeypatch: py
     answer = ask.answer("content", path="README")
     assert answer.status_code == 422
     assert "11 B" in answer.json()["detail"]
+
+
+def test_what_is_far_too_large_is_not_even_fetched(ask: Asking, bare: Bare) -> None:
+    commit = bare.commit({b"large": os.urandom(3_000_000)})
+    answer = ask.answer("content", path="large")
+    assert answer.status_code == 422
+    assert "large is larger than that. Clone the repository for it." in answer.json()["detail"]
+    store = access.store_of(ask.repository)
+    [oid] = [entry.oid for entry in store.tree(commit) if entry.path == b"large"]
+    assert store.missing([oid]) == [oid]
 
 
 def test_a_submodule_is_named(ask: Asking, bare: Bare) -> None:

@@ -395,11 +395,13 @@ def test_another_branch_and_one_that_is_not_there(docs: tuple[Client, Repository
 
 
 def test_after_an_eviction_the_files_are_fetched_again(docs: tuple[Client, Repository, Bare]) -> None:
-    client, repository, _ = docs
+    client, repository, bare = docs
     assert "README" in files(client, repository)
     assert access.stores().remove(repository.pk)
     settle()
-    assert _tree.cache_info().currsize > 0  # remembered, and of no use without the store
+    assert b"README" in _tree(repository.pk, bare.oid("main")).oids, (
+        "remembered, and of no use without the store"
+    )
     text = client.get(reverse("repository_files", args=[repository.pk])).content.decode()
     assert "Fetching its history" in text
     assert "README" in files(client, repository)

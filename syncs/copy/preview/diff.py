@@ -57,7 +57,7 @@ def _contents(
 ) -> tuple[bytes, bytes]:
     before = b""
     if old:
-        bring(repository_id, [old[1]])
+        bring(repository_id, [old[1]], MAX_BYTES)
         before = access.stores().store(repository_id).blob(old[1], MAX_BYTES)
     after = made.content(write, MAX_BYTES) if write else b""
     if len(after) > MAX_BYTES:

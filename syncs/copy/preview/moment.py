@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 from opssight.core.errors import Conflict, Failure, InvalidInput, NotFound
@@ -16,6 +15,7 @@ from repos import access, contents, warm
 from repos.beside import ask
 from repos.git.store import Store
 from repos.git.types import NO_OBJECT, Change
+from repos.kept import kept
 from repos.models import Repository
 from repos.providers.forge import Forge
 from repos.providers.types import Capability
@@ -113,7 +113,7 @@ class Merged(Origin):
         return _changes_between(Origin.of(self.store, base).files(), self.files())
 
 
-@lru_cache(maxsize=4)
+@kept(len)
 def _merged_files(origin: Merged) -> Mapping[bytes, SourceFile]:
     files = dict(Origin.of(origin.store, origin.onto).files())
     fork = origin.store.merge_base(origin.onto, origin.head)

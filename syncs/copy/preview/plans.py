@@ -5,119 +5,99 @@ Reads this machine's stores only; contents that are missing are fetched beside t
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from opssight.core.errors import Conflict, PermanentFailure
 from repos import access, warm
+from repos.git.errors import TooLarge
+from repos.kept import kept
 from repos.models import Repository
 from syncs.copy.models import CopyTarget
 from syncs.copy.plan.planned import Plan
 from syncs.copy.rules.config import Flow
+from syncs.copy.saved.collisions import in_the_way
 from syncs.copy.saved.planner import planner_of
 from syncs.copy.transfer.making import Origin
 from syncs.copy.transfer.planning import Look
 from syncs.copy.transfer.transfer import target_files
 
-MOST_FILES: Final = 500_000  # of all plans that are kept, here and there: some 250 bytes each
-_ONE_PLAN: Final = 1_000  # files that a plan without any counts as
-
 Files = dict[bytes, tuple[str, str]]  # path -> (mode, oid)
-Planned = tuple[Plan, Look]
+
+_WAIT: Final = 2.0  # seconds
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a plan depends on. The flows name repositories as messages do; `base` and `pr_number` are as in
-    `FilePlanner`. `tip` is the target's commit, empty for an empty repository; `memory` is what
-    `ownership.as_of` says of it.
+    """What a plan depends on: equal ones have the same plan. The flows name repositories as messages do;
+    `base` and `pr_number` are as in `FilePlanner`. `tip` is the target's commit, empty for an empty
+    repository; `memory` is what `ownership.as_of` says of it. `place` is the target's id, None for one that
+    is not saved, its repository and its branch. `team` is the one whose rules may be named.
     """
 
     origin: Origin
     base: str | None
     flows: tuple[Flow, ...]
-    target: CopyTarget
+    target: CopyTarget = field(compare=False)
+    place: tuple[int | None, UUID, str]
+    team: UUID | None
     tip: str
     memory: tuple[object, ...]
     pr_number: str
 
     @property
     def repository_id(self) -> UUID:
-        return self.target.repository.pk
-
-    @property
-    def key(self) -> Hashable:
-        """The same for the same plan; of a target that is not saved, where it is."""
-        place = (self.target.pk, self.repository_id, self.target.branch)
-        return self.origin, self.base, self.flows, place, self.tip, self.memory, self.pr_number
+        return self.place[1]
 
 
-class PlanCache:
-    """The plans that were asked for last."""
-
-    def __init__(self) -> None:
-        self._plans: OrderedDict[Hashable, tuple[Planned, int]] = OrderedDict()
-        self._files = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable) -> Planned | None:
-        with self._lock:
-            if key not in self._plans:
-                return None
-            self._plans.move_to_end(key)
-            return self._plans[key][0]
-
-    def put(self, key: Hashable, planned: Planned, files: int) -> None:
-        with self._lock:
-            if key in self._plans:
-                return  # somebody else asked at the same time
-            self._plans[key] = planned, files
-            self._files += files
-            while self._files > MOST_FILES and len(self._plans) > 1:
-                _, (_, gone) = self._plans.popitem(last=False)
-                self._files -= gone
-
-
-_cache = PlanCache()
-
-
-def planned(asked: Asked) -> Planned:
+def planned(asked: Asked) -> tuple[Plan, Look]:
     """The plan, and what makes its contents. Raises `Conflict` while something is fetched, and other
     `Failure`s.
     """
-    key = asked.key
-    if found := _cache.get(key):
-        return found
-    files = kept_files(asked.repository_id, asked.tip) if asked.tip else {}
-    store = access.stores().store(asked.repository_id) if asked.tip else asked.origin.store
-    planner = planner_of(asked.target, asked.flows, asked.base, asked.pr_number)
-
-    def brought(oids: Sequence[str], limit: int | None = None) -> None:
-        # without the limit: what is fetched beside a page cannot tell it why it failed
-        bring(asked.repository_id, oids)
-
-    made = Look(planner, asked.origin, store, files, brought)
-    plan = made.plan()
-    _cache.put(key, (plan, made), _ONE_PLAN + len(plan.matches) + len(files))
+    plan, made, _ = _planned(asked)
     return plan, made
 
 
-def bring(repository_id: UUID, oids: Sequence[str]) -> None:
-    """Contents of a target for a page, which does not wait: raises `Conflict` while they are on their way."""
+@kept(lambda found: len(found[0].matches) + len(found[2]))
+def _planned(asked: Asked) -> tuple[Plan, Look, Files]:
+    files = kept_files(asked.repository_id, asked.tip) if asked.tip else {}
+    store = access.stores().store(asked.repository_id) if asked.tip else asked.origin.store
+    planner = planner_of(asked.target, asked.flows, asked.base, asked.pr_number)
+    if asked.team is None:
+        planner.others = partial(_unnamed, asked.target)
+
+    def brought(oids: Sequence[str], limit: int | None = None) -> None:
+        bring(asked.repository_id, oids, limit)
+
+    made = Look(planner, asked.origin, store, files, brought)
+    return made.plan(), made, files
+
+
+def _unnamed(target: CopyTarget, paths: Collection[bytes]) -> dict[bytes, str]:
+    return dict.fromkeys(in_the_way(target, paths), "a rule of another team")
+
+
+def bring(repository_id: UUID, oids: Sequence[str], limit: int | None = None) -> None:
+    """Contents of a target for a page, which does not wait: raises `Conflict` while they are on their way.
+
+    More than `limit` bytes stay where they are: `TooLarge`.
+    """
     repository = Repository.objects.select_related("connection").get(pk=repository_id)
-    there = warm.blobs(repository, oids)
-    if there.fetching:
+    contents = warm.blobs(repository, oids, limit=limit, wait=_WAIT)
+    if contents.fetching:
         raise Conflict(f"{repository.full_name} is being fetched. Ask again in a moment.")
-    if there.sentence:
-        raise PermanentFailure(there.sentence)
+    if contents.too_large:
+        raise TooLarge(
+            f"A file in {repository.full_name} is larger than the limit of {limit:,} bytes. Leave it out."
+        )
+    if not contents.here:
+        raise PermanentFailure(contents.sentence)
 
 
-@lru_cache(maxsize=32)
+@kept(len)
 def kept_files(repository_id: UUID, oid: str) -> Files:
     """Every file of a commit; kept, since a commit never changes."""
     return target_files(access.stores().store(repository_id), oid)

@@ -155,7 +155,7 @@ def preview(
         return Preview(hidden, config.source_branch, Moment(sentence=NOT_SEEN))
     when = moment(source, config.source_branch, at, pull)
     found = Preview(source, config.source_branch, when)
-    previewer = _Previewer(found, seen, job, _live(live, config), whole)
+    previewer = _Previewer(principal, found, seen, job, _live(live, config), whole)
     targets = [(previewer.target(group), group) for group in groups]
     if only:
         targets = [pair for pair in targets if str(pair[0].pk) == only]
@@ -182,12 +182,14 @@ class _Previewer:
 
     def __init__(
         self,
+        principal: Principal,
         found: Preview,
         seen: Mapping[str, Repository],
         job: Job | None,
         live: Sequence[Group],
         whole: bool,
     ) -> None:
+        self._principal = principal
         self._found = found
         self._seen = seen
         self._job = job
@@ -252,10 +254,21 @@ class _Previewer:
             base=one.base,
             flows=self._named(one.flows, target),
             target=target,
+            place=(target.pk, target.repository_id, target.branch),
+            team=self._team(target),
             tip=one.oid,
             memory=ownership.as_of(target),
             pr_number=self._found.moment.pr_number,
         )
+
+    def _team(self, target: CopyTarget) -> UUID | None:
+        """Whose rules are named: those of the rule's own team. One that is not saved is looked at for the
+        target's, unless whoever asks is not in it.
+        """
+        if self._job is not None:
+            return self._job.team_id
+        owner = target.repository.team_id
+        return owner if owner in self._principal.roles else None
 
     def _named(self, group: Group, target: CopyTarget) -> Group:
         """As a run has them, without what is typed letter by letter while nothing depends on it."""

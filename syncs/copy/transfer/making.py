@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from opssight.core.errors import InvalidInput
 from repos.git.store import Store
 from repos.git.types import NO_OBJECT, Change
+from repos.kept import kept
 from syncs.copy.plan.contents import (
     LFS_BYTES,
     MAX_BYTES,
@@ -50,12 +50,12 @@ class Origin:
         return _changes(self, base)
 
 
-@lru_cache(maxsize=4)
+@kept(len)
 def _files(origin: Origin) -> Mapping[bytes, SourceFile]:
     return {one.path: SourceFile(one.path, one.mode, one.oid) for one in origin.store.tree(origin.head)}
 
 
-@lru_cache(maxsize=8)
+@kept(len)
 def _changes(origin: Origin, base: str) -> Sequence[Change]:
     return tuple(origin.store.changes(base, origin.head))
 
@@ -65,7 +65,7 @@ def placed(origin: Origin, flows: Sequence[Flow]) -> Wanted:
     return _placed(origin, tuple(_deciding(flow) for flow in flows))
 
 
-@lru_cache(maxsize=8)
+@kept(lambda found: len(found.matches))
 def _placed(origin: Origin, flows: tuple[Flow, ...]) -> Wanted:
     return wanted(flows, origin.files().values())
 
@@ -200,7 +200,7 @@ _facts: dict[str, Fact] = {}
 def facts_of(store: Store, oids: Iterable[str]) -> Mapping[str, Fact]:
     """What is known of contents that are in the store."""
     wanted_oids = list(dict.fromkeys(oids))
-    found = {oid: _facts[oid] for oid in wanted_oids if oid in _facts}
+    found = {oid: fact for oid in wanted_oids if (fact := _facts.get(oid))}
     sizes = store.sizes(oid for oid in wanted_oids if oid not in found)
     small = [oid for oid, size in sizes.items() if size in LFS_BYTES]
     pointers = {oid for oid, data in store.blobs(small) if data and is_lfs_pointer(data)} if small else set()

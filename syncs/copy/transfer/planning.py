@@ -123,7 +123,7 @@ class Look:
     def content(self, write: PlannedWrite, limit: int = MAX_BYTES) -> bytes:
         """The contents of one write of the plan. Raises `TooLarge` above the limit at the source."""
         if not write.source_path:
-            return self._recorder.contents[write.path]
+            return self._recorder.content(write.path)
         if write.merged:
             return self._merger.content(write)
         data = self._origin.store.blob(write.origin, limit)

@@ -73,7 +73,7 @@ class Recorder:
         self._store = store
         self._files = files
         self._bring = bring
-        self.contents: dict[bytes, bytes] = {}  # of each list that the plan writes
+        self._entries: dict[bytes, list[Entry]] = {}  # of each list that the plan writes
 
     def recorded(self, plan: Plan, here: tuple[str, str]) -> Plan:
         """The plan with the lists of the branch `here` among its writes.
@@ -101,6 +101,13 @@ class Recorder:
             replace(plan, records=tuple(sorted(kept, key=lambda one: one.path))), writes, refused
         )
 
+    def content(self, path: bytes) -> bytes:
+        """What a list that the plan writes will hold; made again, for plans are kept and lists are large."""
+        return self._added(path)[0]
+
+    def _added(self, path: bytes) -> tuple[bytes, list[Entry]]:
+        return added(_content(self._store, self._bring, self._files.get(path)), self._entries[path])
+
     def _write(
         self, plan: Plan, path: bytes, records: Sequence[PlannedRecord]
     ) -> tuple[PlannedWrite, set[str]]:
@@ -110,9 +117,8 @@ class Recorder:
         if sentence := Folders({**taken, path: PlannedWrite(b"", path, "", "", 0)}, self._files).clash(path):
             raise InvalidInput(f"cannot record deletions: {sentence.removesuffix('.')}")
         old = self._files.get(path)
-        lines = entries(records, self._flow, self._origin.store, self._origin.head)
-        data, fresh = added(_content(self._store, self._bring, old), lines)
-        self.contents[path] = data
+        self._entries[path] = entries(records, self._flow, self._origin.store, self._origin.head)
+        data, fresh = self._added(path)
         mode = _mode(old)
         oid = blob_oid(data, self._origin.head)
         there = (mode, old[1]) if old else None
@@ -127,9 +133,12 @@ def _content(store: Store, bring: Bring, old: tuple[str, str] | None) -> bytes |
         raise InvalidInput("is no plain file, so no deletions are recorded in it; name another file")
     try:
         bring([old[1]], MAX_BYTES)
-        return store.blob(old[1], MAX_BYTES)
+        fits = store.size(old[1]) <= MAX_BYTES  # what was packed well may still be large
     except TooLarge:
-        raise InvalidInput(f"is larger than {MAX_BYTES // 1_000_000} MB; name another file") from None
+        fits = False
+    if not fits:
+        raise InvalidInput(f"is larger than {MAX_BYTES // 1_000_000} MB; name another file")
+    return store.blob(old[1], MAX_BYTES)
 
 
 def _mode(old: tuple[str, str] | None) -> str:

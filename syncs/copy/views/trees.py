@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Literal
 from urllib.parse import quote_from_bytes
 from uuid import UUID
@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from opssight.core.words import count
 from opssight.web.formats import format_count
 from opssight.web.parts import TreeNode
+from repos.kept import kept
 from syncs.copy.plan.planned import EMPTY
 from syncs.copy.preview.plans import kept_files
 from syncs.copy.preview.preview import Preview, TargetPreview
@@ -27,12 +28,12 @@ FOUND = 500  # files that a search lists
 Mark = Literal["", "added", "changed", "removed"]
 
 
-@lru_cache(maxsize=4)
+@kept(lambda folders: folders.totals[b""])
 def _source_folders(origin: Origin) -> Folders:
     return Folders(origin.files())
 
 
-@lru_cache(maxsize=16)
+@kept(len)
 def _folders_there(repository_id: UUID, oid: str) -> frozenset[bytes]:
     return frozenset(counts_of(kept_files(repository_id, oid)))
 
@@ -49,7 +50,8 @@ def source_shape(
     if chosen:
         paths = matched if looking.only else list(found.files)
         folders = Folders(sorted(_containing(paths, looking.find))[:FOUND])
-    weight = counts_of(matched)
+    listed = (path for files in folders.files.values() for path in files) if chosen else matched
+    weight = counts_of(path for path in listed if path in matched)
     return Shape(
         folders,
         "s",

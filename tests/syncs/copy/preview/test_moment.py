@@ -20,12 +20,12 @@ from tests.syncs.copy.story import Story, World
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def ready(look: Callable[[], Moment]) -> Moment:
-    """What `look` answers, once nothing is on its way any more."""
+def ready(look: Callable[[], Moment], onto: str | None = None) -> Moment:
+    """What `look` answers, once nothing is on its way any more, and the source branch is at `onto` here."""
     ends = time.monotonic() + 20
     while time.monotonic() < ends:
         found = look()
-        if not found.fetching:
+        if not found.fetching and onto in (None, found.onto):
             return found
         time.sleep(0.05)
     raise AssertionError("the source was not fetched in time")
@@ -41,7 +41,7 @@ def test_what_a_pull_request_would_bring(kind: str, world: World) -> None:
         row = told.at.row("acme/docs")
         pull = told.client.open_pull(row.external_id, NewPull("feature", "main", "Something new"))
 
-        found = ready(lambda: moment(row, "main", pull=f"#{pull.number}"))
+        found = ready(lambda: moment(row, "main", pull=f"#{pull.number}"), told.source.oid("main"))
 
         assert (found.sentence, found.oid, found.url) == ("", head, pull.url)
         assert found.title == f"pull request {pull.number}: Something new"

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from random import Random
 
 import pytest
 
-from repos import access, warm
+from opssight.accounts.models import Membership, Role
+from opssight.accounts.scope import Principal
+from repos import access, kept, warm
 from repos.beside import forget
+from repos.models import RepositoryGrant
 from syncs.copy.models import CopyState
 from syncs.copy.plan.planned import Plan
-from syncs.copy.preview import plans
 from syncs.copy.preview.diff import FileDiff, file_diff
+from syncs.copy.preview.plans import kept_files
 from syncs.copy.preview.preview import Preview, TargetPreview, preview
-from syncs.copy.rules.config import CopyConfig, flows
+from syncs.copy.rules.config import CopyConfig, Target, flows
 from syncs.copy.rules.file_config import FileConfig
 from syncs.copy.rules.options import Deletions, Options, Signing, Transform
 from syncs.copy.rules.rule import Rule
-from tests.factories import make_repository
-from tests.syncs.copy.story import Story, World, edit, rule_of, telling
+from syncs.copy.saved.service import create_rule
+from syncs.models import Job
+from tests.factories import make_repository, make_team, make_user
+from tests.syncs.copy.story import Story, World, edit, refused, rule_of, telling
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.http_git]
 
@@ -45,7 +51,7 @@ def ready(story: Story, options: Options, *, saved: bool = True, rule: Rule | No
         found = preview(
             story.at.principal, config, story.job if saved else None, live=config if saved else None
         )
-        if [found.oid, *(one.oid for one in found.targets)] == heads:
+        if [found.oid, *(one.oid for one in found.targets)] == heads and not found.fetching:
             return found
         time.sleep(0.05)
     raise AssertionError("the repositories were not fetched in time")
@@ -145,17 +151,110 @@ def test_a_plan_is_made_once_and_again_when_something_it_depends_on_is_another(w
 def test_only_so_many_plans_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with telling(world, Options()) as story:
         _, first = planned(ready(story, Options()))
-        monkeypatch.setattr(plans, "MOST_FILES", 1_500)
+        monkeypatch.setattr(kept, "MOST", 1_500)
         other = rule_of(story.at, Options(edits="hold"), story.job.name)
-        kept = planned_for(story, other)
-        assert planned_for(story, other) is kept
+        second = planned_for(story, other)
+        assert planned_for(story, other) is second
         assert planned(ready(story, Options()))[1] is not first
+
+
+def test_only_so_many_files_of_targets_are_kept(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with telling(world, Options()) as story:
+        site = story.at.row("acme/site").pk
+        old, new = story.target.commit({b"x": b"1"}), story.target.commit({b"x": b"2"})
+        ready(story, Options())
+        files = kept_files(site, new)
+        assert kept_files(site, new) is files
+        monkeypatch.setattr(kept, "MOST", 1_500)
+        newest = kept_files(site, old)
+        assert kept_files(site, old) is newest
+        assert kept_files(site, new) is not files
 
 
 def planned_for(story: Story, config: CopyConfig) -> Plan:
     [target] = preview(story.at.principal, config, story.job).targets
     assert target.plan is not None
     return target.plan
+
+
+# --- whose rules are named --------------------------------------------------------------------------------
+
+OTHER = Rule("glob", "other/**", "copied/${relative_path}")
+ANOTHER_TEAM = (
+    "copied/a.md was written by a rule of another team, with other content; change one of the two rules."
+)
+
+
+def in_the_way(principal: Principal, config: CopyConfig, job: Job | None = None) -> str:
+    """What a member of a team reads of the one file that another rule wrote."""
+    [target] = preview(principal, config, job).targets
+    assert target.plan is not None, target.sentence
+    [refusal] = target.plan.refused
+    return refusal.sentence
+
+
+def test_who_may_only_read_a_target_is_told_the_names_of_no_rules_there(world: World) -> None:
+    with telling(world, Options()) as story:
+        story.source.commit({b"other/a.md": b"another\n"})
+        ready(story, Options())
+        config = replace(rule_of(story.at, Options(), ""), rules=(OTHER,))
+        assert f"the rule “{story.job.name}”" in in_the_way(story.at.principal, config)
+        stranger = make_user()
+        team = make_team(stranger, Role.OPERATOR)
+        for name in ("acme/docs", "acme/site"):
+            RepositoryGrant.objects.create(repository=story.at.row(name), team=team)
+        assert in_the_way(Principal.of_user(stranger), config) == ANOTHER_TEAM
+
+
+def test_a_kept_plan_names_no_rules_of_a_team_that_only_others_are_in(world: World) -> None:
+    """Somebody in both teams has rules of the second one write to a repository of the first one."""
+    with telling(world, Options()) as story:
+        second = make_team(story.at.principal.user, Role.OPERATOR)
+        both = Principal.of_user(story.at.principal.user)
+        config = replace(rule_of(story.at, Options(), "Theirs"), rules=(OTHER,))
+        elsewhere = replace(config, targets=(Target(str(story.at.row("acme/docs").pk), "elsewhere"),))
+        theirs, _ = create_rule(both, second, elsewhere)
+        story.job.team = second
+        story.job.save()
+        story.source.commit({b"other/a.md": b"another\n"})
+        ready(story, Options())
+        assert f"the rule “{story.job.name}”" in in_the_way(both, config, theirs)
+        colleague = make_user()
+        Membership.objects.create(team=world.team, user=colleague, role=Role.OPERATOR)
+        assert in_the_way(Principal.of_user(colleague), config) == ANOTHER_TEAM
+
+
+# --- what is too large ------------------------------------------------------------------------------------
+
+
+def test_a_list_of_deletions_that_is_too_large_is_not_even_fetched(world: World) -> None:
+    """Neither for a page nor for a run, and the two say the same."""
+    options = Options(deletions=Deletions("record", "list"))
+    with telling(world, options) as story:
+        story.target.commit({b"list": Random(0).randbytes(12_000_000)})
+        story.source.commit({b"docs/a.md": None})
+        before = story.tree()
+        [refusal] = planned(ready(story, options))[1].refused
+        assert refusal.sentence == "list is larger than 10 MB; name another file."
+        assert not there(story, "list")
+        assert refused(story.item()) == [refusal.sentence]
+        assert (story.tree(), there(story, "list")) == (before, False)
+
+
+def test_a_file_that_is_too_large_to_be_compared_is_not_even_fetched(world: World) -> None:
+    with telling(world, Options()) as story:
+        story.target.commit({b"copied/a.md": Random(0).randbytes(2_000_000)})
+        story.source.commit({b"docs/a.md": b"new\n"})
+        target, _ = planned(ready(story, Options()))
+        assert diff(target, b"copied/a.md").sentence == "Too large to show line by line."
+        assert not there(story, "copied/a.md")
+
+
+def there(story: Story, path: str) -> bool:
+    """Whether the content of a file of the target is on this machine."""
+    store = access.store_of(story.at.row("acme/site"))
+    assert store.partial
+    return store.has(story.target.oid(f"main:{path}"))
 
 
 def test_the_way_in_which_files_arrive_changes_nothing_of_what_is_the_rules_own(world: World) -> None:

@@ -300,6 +300,18 @@ def test_a_list_elsewhere_is_written_again_on_what_others_pushed(tmp_path: Path)
     assert record(Rivals(pair.site, 0)) == "", "it has all of them"
 
 
+@pytest.mark.parametrize("data", [Random(0).randbytes(12_000_000), b" " * 12_000_000])
+def test_a_list_elsewhere_that_is_too_large_stays_as_it_is(tmp_path: Path, data: bytes) -> None:
+    pair = Pair(tmp_path)
+    before = pair.site.commit({b"list.json": data})
+    wanted = DeletionList("acme/site", "main", "list.json", [Entry("x", "acme/site", "main", AT)])
+    message = Message((pair.flow,), pair.code.oid("main"), "1/2/3")
+    copier = Copier(pair.stores, STEPS, Author("O", "o@example.org", AT))
+    with pytest.raises(InvalidInput, match=r"^list.json in site is larger than 10 MB; name another file\.$"):
+        record_elsewhere(copier, pair.end(pair.site), wanted, message)
+    assert pair.site.oid("main") == before
+
+
 ROW = '{"filename": "x", "repo": "r", "branch": "b", "deleted_on": "2025", "more": [1]}'
 
 
