@@ -3,12 +3,15 @@
 
 const workbench = () => document.getElementById("rule-form");
 
+let opened = false; // a file was chosen: on a phone its pane is below the trees
+
 // --- buttons of the trees and tabs: only the lower half is asked for anew ------------------------------
 document.addEventListener("click", (event) => {
   const button = event.target instanceof Element ? event.target.closest("#bench button[name]") : null;
   const form = workbench();
   if (!button || button.name === "do" || !form || !window.htmx) return;
   event.preventDefault();
+  opened = button.name === "show";
   htmx.ajax("POST", form.dataset.preview, {
     source: form,
     target: "#bench",
@@ -107,6 +110,10 @@ document.addEventListener("htmx:afterSettle", (event) => {
     if (pane) pane.scrollTop = top;
   }
   places = [];
+  const tab = document.querySelector(".target-tabs [aria-current]");
+  if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - 40;
+  if (opened && matchMedia("(width < 768px)").matches) document.getElementById("file-pane")?.scrollIntoView();
+  opened = false;
   const again = last && document.querySelector(last.selector);
   if (again && document.activeElement !== again) {
     again.focus({ preventScroll: true });

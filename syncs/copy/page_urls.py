@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from syncs.copy.views.files import FilePage
+from syncs.copy.views.history import HistoryPage
 from syncs.copy.views.importing import ImportPage
 from syncs.copy.views.plan import PlanFile, PlanPage
 from syncs.copy.views.rules import ExportPage, RulesPage
@@ -14,6 +15,7 @@ from syncs.copy.views.workbench import FolderPart, PreviewPart, Workbench
 
 urlpatterns = [
     path("", RulesPage.as_view(), name="copy"),
+    path("history/", HistoryPage.as_view(), name="copy_history"),
     path("import/", ImportPage.as_view(), name="copy_import"),
     path("workflows.yaml", ExportPage.as_view(), name="copy_export"),
     path("new/", Workbench.as_view(), name="copy_new"),

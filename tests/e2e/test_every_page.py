@@ -20,7 +20,10 @@ from tests.instance import Instance
 
 NOT_PAGES = ("/api/", "/admin/", "/hooks/", "/healthz", "/readyz", "/health", "/metrics")
 NOT_OURS_TO_OPEN = {"logout"}
-AT_LEAST = {"overview", "connections", "repositories", "repository", "runs", "run", "deliveries"}
+AT_LEAST = {
+    "overview", "copy", "copy_history", "connections", "repositories", "repository", "runs", "run",
+    "deliveries",
+}  # fmt: skip
 _KEYS = """
 import django, json, sys
 django.setup()

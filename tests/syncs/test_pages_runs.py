@@ -240,6 +240,21 @@ def test_the_items_stand_failures_first_with_what_was_planned_and_done() -> None
     assert "4be1d20" not in only
 
 
+def test_an_item_leads_to_its_pull_request_and_names_the_files_that_were_left_out() -> None:
+    client, team = signed_in()
+    run = make_run(make_job(team, kind="copy"), "partial", sentence="Copied 1 file; a: 51 files left out.")
+    pull = {"number": 7, "url": "https://forge.example/acme/a/pull/7", "state": "open"}
+    left = [{"path": "a.md", "sentence": "a.md is left as it is."}]
+    make_item(run, "a", result={"pull_request": pull, "refused": left, "refused_count": 51})
+    make_item(run, "b", result={"pull_request": {**pull, "url": "javascript:alert(1)"}})
+    text = page(client, "run", run.pk)
+    assert '<a class="nowrap" href="https://forge.example/acme/a/pull/7">pull request #7</a>' in text
+    assert "javascript:" not in text
+    assert "51 files left out" in text
+    assert "a.md is left as it is." in text
+    assert "the preview of the rule lists them" in text
+
+
 def test_a_page_of_items_costs_the_same_whatever_their_number() -> None:
     client, team = signed_in()
     run = make_run(make_job(team), "partial", sentence="Partly.")

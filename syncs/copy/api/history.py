@@ -19,16 +19,13 @@ from syncs.copy.saved.history import EVENTS, MOST_DAYS, OUTCOMES, Filters
 from syncs.copy.saved.origin import (
     CROSS,
     FROM,
-    FROM_NAME,
     FROM_REF,
-    ONLY_CLOSED,
-    ONLY_MERGED,
     PATHS,
     RECORDED,
     RECORDED_PATHS,
     TO_BRANCH,
 )
-from syncs.models import BAD_ITEMS, Item, ItemState
+from syncs.models import BAD_ITEMS, Item
 
 
 class HistoryQuery(serializers.Serializer[None]):
@@ -104,19 +101,14 @@ class HistoryEntryOut(serializers.Serializer[Any]):
         return "error" if item.state in BAD_ITEMS else "copy"
 
     def get_outcome(self, item: Item) -> str:
-        if item.state in BAD_ITEMS:
-            return "failed"
-        for mark, outcome in ((ONLY_MERGED, "merged"), (ONLY_CLOSED, "closed"), ("shadow", "shadow")):
-            if mark in item.result:
-                return outcome
-        return "written" if item.state == ItemState.DONE else "unchanged"
+        return history.outcome_of(item)
 
     @extend_schema_field(OpenApiTypes.UUID)
     def get_source(self, item: Item) -> str | None:
         return item.result.get(FROM) or (str(item.run.repository_id) if item.run.repository_id else None)
 
     def get_source_repo(self, item: Item) -> str:
-        return item.result.get(FROM_NAME) or (item.run.repository.full_name if item.run.repository else "")
+        return history.source_name(item)
 
     def get_source_ref(self, item: Item) -> str:
         return str(item.result.get(FROM_REF, ""))

@@ -58,6 +58,7 @@ _BY_EVENT: Final = {
 class Filters:
     """What to show; what is empty or None does not narrow. `rule` and `source` are an id or a name."""
 
+    team: uuid.UUID | None = None  # one of the principal's
     outcome: Outcome = ""
     event_type: str = ""
     rule: str = ""
@@ -79,6 +80,25 @@ def entries(principal: Principal, filters: Filters | None = None) -> QuerySet[It
     return rows.filter(_narrowed(filters)) if filters is not None else rows
 
 
+def outcome_of(item: Item) -> Outcome:
+    """What became of the target: one of OUTCOMES, as `Filters.outcome` finds it."""
+    if item.state in BAD_ITEMS:
+        return "failed"
+    if ONLY_MERGED in item.result:
+        return "merged"
+    if ONLY_CLOSED in item.result:
+        return "closed"
+    if "shadow" in item.result:
+        return "shadow"
+    return "written" if item.state == ItemState.DONE else "unchanged"
+
+
+def source_name(item: Item) -> str:
+    """The full name that the source had; "" where an earlier version did not keep it and it is gone."""
+    source = item.run.repository
+    return str(item.result.get(FROM_NAME) or (source.full_name if source else ""))
+
+
 def _narrowed(filters: Filters) -> Q:
     found = Q()
     if filters.outcome:
@@ -94,6 +114,7 @@ def _narrowed(filters: Filters) -> Q:
     if filters.cross_organization is not None:
         found &= Q(**{f"result__{CROSS}": filters.cross_organization})
     exact = {
+        "run__team_id": filters.team,
         "repository_id": filters.target,
         "run_id": filters.run,
         "run__input__pull_request": filters.pull_request,
@@ -174,11 +195,10 @@ class Day:
     files: int = 0
 
 
-def daily(principal: Principal, filters: Filters, days: int) -> list[Day]:
-    """The last `days` days, today among them, oldest first; a day without copies is there as well."""
+def daily(principal: Principal, filters: Filters, days: int, last: dt.date | None = None) -> list[Day]:
+    """`days` days up to `last` (today), oldest first; a day without copies is there as well. One query."""
     days = min(max(days, 1), MOST_DAYS)
-    today = now().astimezone(dt.UTC).date()
-    first = today - dt.timedelta(days=days - 1)
+    first = (last or now().date()) - dt.timedelta(days=days - 1)
     begins = dt.datetime.combine(first, dt.time(), dt.UTC)
     rows = (
         entries(principal, filters)

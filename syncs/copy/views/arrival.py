@@ -157,7 +157,7 @@ class TransformRow:
 class Arrival:
     """The whole section. `notes` are by field; `awaited` is what starts the rule.
 
-    `open`: something is not as in a new rule, or is wrong.
+    `open`: somebody is at work in it, something is wrong, or something is not shown here.
     """
 
     sentence: str
@@ -214,8 +214,7 @@ def arrival(draft: Draft, names: Names, problems: Problems, *, opened: bool = Fa
         draft=options,
     )
     wrong = any(field.errors for field in made.all_fields)
-    changed = (draft.listening, options) != (ListeningDraft(), OptionsDraft()) or bool(draft.kept)
-    return replace(made, open=opened or wrong or changed)
+    return replace(made, open=opened or wrong or bool(draft.kept))
 
 
 def _events(draft: Draft, problems: Problems, note: str) -> Question:

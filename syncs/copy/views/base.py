@@ -118,3 +118,11 @@ def asked_of(request: HttpRequest) -> str:
 
 def run_url(run: Run) -> str:
     return reverse("run", args=[run.pk])
+
+
+def placed(where: str, sentence: str) -> tuple[str, str]:
+    """A problem to be shown. Of a text that is no YAML only the place knows the line: it is put in words."""
+    line, colon, column = where.partition(":")
+    if not colon or not line.isdecimal():
+        return where, sentence
+    return "", f"Line {line}, column {column}: {sentence}"

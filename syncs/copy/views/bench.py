@@ -25,6 +25,7 @@ from syncs.copy.views.trees import left_alone, source_shape, target_shape
 from syncs.models import Job
 
 REFUSED = 20  # sentences of refused files that are listed
+_NO_CHANGE = "Saving changes nothing that is copied"
 
 
 @dataclass(frozen=True)
@@ -217,17 +218,20 @@ def _tab(row: int, target: TargetPreview, current: bool) -> Tab:
 
 
 def _saving(bench: Bench) -> Saving:
+    if wrong := len(bench.checked.problems):
+        which, them = ("the marked field", "it") if wrong == 1 else (f"the {wrong} marked fields", "them")
+        return Saving("Cannot be saved yet", f"Mend {which}. The plan leaves {them} out.", 0, 0)
     deltas = [target.delta for _, target in bench.targets]
     added, changed = sum(d.added for d in deltas), sum(d.changed for d in deltas)
     where = sum(1 for d in deltas if d.added or d.changed)
-    title = "Saving changes nothing that is copied"
+    dropped = sum(d.removed for d in deltas)
+    title = f"Saving stops copying {count(dropped, 'file')}" if dropped else _NO_CHANGE
     if added or changed:
         title = f"Saving changes {count(added + changed, 'file')} at {count(where, 'target')}:"
     if bench.job is None:
         title = "Nothing to copy yet"
         if added or changed:
             title = f"Copying now writes {count(added + changed, 'file')} at {count(where, 'target')}:"
-    dropped = sum(d.removed for d in deltas)
     return Saving(title, " ".join(_saving_notes(bench, dropped)), added, changed)
 
 

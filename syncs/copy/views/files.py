@@ -26,6 +26,7 @@ from syncs.copy.models import ConfigFile, ConfigVersion, CopyTarget
 from syncs.copy.plan.linediff import unified_or_words
 from syncs.copy.saved import states
 from syncs.copy.views.arrival import Answer
+from syncs.copy.views.base import placed
 from syncs.copy.views.difflines import diff_lines
 from syncs.copy.views.rules import RuleRow, rule_rows
 from syncs.models import Run
@@ -64,7 +65,9 @@ class FilePage(TeamPage):
         try:
             said = self._done(do, file)
         except InvalidInput as error:
-            context = self.get_context_data(problems=error.problems, typed=self._typed())
+            context = self.get_context_data(
+                problems=[placed(*problem) for problem in error.problems], typed=self._typed()
+            )
             return self.render_to_response(context, status=422)
         except Failure as failure:
             messages.error(request, failure.sentence)
@@ -122,7 +125,7 @@ class FilePage(TeamPage):
             "versions": versions,
             "chosen": chosen,
             "lines": self._changes(chosen) if chosen else [],
-            "problems": file.problems,
+            "problems": [placed(*problem) for problem in file.problems],
             "own": self._own(),
             "facts": self._facts(),
             "reading": waits,

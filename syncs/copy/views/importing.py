@@ -42,6 +42,7 @@ from syncs.copy.rules.file_config import FileConfig
 from syncs.copy.saved.service import resolve
 from syncs.copy.saved.states import MEANS
 from syncs.copy.views.arrival import Answer as Radio
+from syncs.copy.views.base import placed
 
 WAYS: Final = (("repository", "From a repository"), ("paste", "Paste"), ("upload", "Upload"))
 MAX_FILES: Final = 50  # that are uploaded together
@@ -207,9 +208,10 @@ class ImportPage(TeamPage):
         return self.get_context_data(
             form=form,
             given=given,
-            problems=said,
+            problems=[placed(*problem) for problem in said],
             missing=absent,
             made=made,
+            plain=sum(1 for one in made if one.text),
             fetching=fetching or any(one.fetching for one in made),
             ways=[Choice(label, f"?from={key}", key == form.way) for key, label in WAYS],
             names=Names.of_team(self.principal, team).choices,

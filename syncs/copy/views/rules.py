@@ -20,8 +20,10 @@ from opssight.web.parts import Action, Choice, Crumb, Point, Teach
 from opssight.web.views import TeamPage, page_of
 from syncs import selectors
 from syncs.copy.models import ConfigFile, CopyTarget
+from syncs.copy.saved import history
 from syncs.copy.saved.export import as_workflows
 from syncs.copy.saved.status import is_at_head
+from syncs.copy.views.history import section_tabs
 from syncs.models import Job, Run, RunState
 
 SORTS: Final = {
@@ -97,10 +99,17 @@ class RulesPage(TeamPage):
             state=state,
             choices=_state_choices(state, query),
             files=self._files(),
+            tabs=section_tabs("copy"),
             exported=urlencode([("job", str(job.pk)) for job in page.object_list]),
-            teach=replace(TEACH, actions=_actions()) if empty else None,
+            teach=self._teach() if empty else None,
             **kwargs,
         )
+
+    def _teach(self) -> Teach:
+        """The page without a rule; what rules that went have copied is still found from it."""
+        known = history.entries(self.principal, history.Filters(team=self.request.team.pk)).exists()
+        link = Action("What was copied before", reverse("copy_history")) if known else None
+        return replace(TEACH, actions=_actions(), link=link)
 
     def _files(self) -> list[ConfigFile]:
         rows = visible_to(ConfigFile.objects.all(), self.principal).filter(team=self.request.team.pk)
@@ -137,7 +146,7 @@ def _actions() -> tuple[Action, ...]:
 
 def _state_choices(state: str, query: str) -> list[Choice]:
     more = f"&q={query}" if query else ""
-    words = (("All", ""), ("On", "on"), ("Shadow", "shadow"), ("Off", "off"))
+    words = (("All", ""), ("Enabled", "on"), ("Shadow", "shadow"), ("Disabled", "off"))
     return [Choice(label, f"?state={key}{more}", key == state) for label, key in words]
 
 
@@ -180,7 +189,7 @@ def _state(job: Job, targets: Sequence[CopyTarget], run: Run | None) -> tuple[st
     if run is not None and not run.finished:
         return run.state, ""
     if not job.enabled:
-        return "disabled", "off"
+        return "disabled", ""
     if run is not None and run.state not in (RunState.SUCCEEDED, RunState.CANCELLED):
         return run.state, ""
     if not hasattr(job, "copy_rule") or not job.copy_rule.head:
@@ -188,4 +197,14 @@ def _state(job: Job, targets: Sequence[CopyTarget], run: Run | None) -> tuple[st
     there = sum(map(is_at_head, targets))
     if there == len(targets):
         return "at_head", f"{count(there, 'target')} at HEAD" if there != 1 else "at HEAD"
+    if job.copy_rule.shadow:
+        return "planned", "writes nothing"
+    open_ = sum(1 for target in targets if _is_open(target, job.copy_rule.head))
+    if there + open_ == len(targets):
+        return "held", f"{open_} of {count(len(targets), 'target')} to be merged"
     return "behind", f"{there} of {count(len(targets), 'target')} at HEAD"
+
+
+def _is_open(target: CopyTarget, head: str) -> bool:
+    """Whether what the target lacks stands in a pull request, or on a branch, that nobody has merged yet."""
+    return hasattr(target, "state") and target.state.proposed_oid == head != target.state.source_oid

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from opssight.core.errors import Failure
-from opssight.core.words import count, seconds
+from opssight.core.words import seconds
 from opssight.web.parts import Fact
 from opssight.web.views import page_of
 from syncs import jobs, selectors
@@ -90,7 +90,7 @@ class SettingsPage(RulePage):
         return [
             Fact("Rule", now),
             Fact("Looks for pushes", looks),
-            Fact("Targets", count(targets, "target")),
+            Fact("Targets", str(targets)),
         ]
 
 

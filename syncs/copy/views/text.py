@@ -18,7 +18,7 @@ from syncs.copy.forms.yaml_text import config_to_yaml, draft_to_yaml, read_yaml
 from syncs.copy.plan.linediff import unified_or_words
 from syncs.copy.rules.file_config import read_version
 from syncs.copy.saved import states
-from syncs.copy.views.base import RulePage
+from syncs.copy.views.base import RulePage, placed
 from syncs.copy.views.difflines import diff_lines
 from syncs.copy.views.looking import Looking
 from syncs.copy.views.workbench import Workbench
@@ -46,7 +46,7 @@ class YamlPage(Workbench):
         try:
             draft = Draft.from_config(read_yaml(text, self.names), self.names)
         except InvalidInput as error:
-            return self.text_page(text, [_with_place(*problem) for problem in error.problems])
+            return self.text_page(text, [placed(*problem)[1] for problem in error.problems])
         do = request.POST.get("do", "")
         self.template_name = "copy/workbench.html"
         self.tab = "copy_rule"
@@ -63,13 +63,6 @@ class YamlPage(Workbench):
             based_on=self.request.POST.get("based_on") or self.live_number(),
         )
         return self.render_to_response(context, status=422 if problems else 200)
-
-
-def _with_place(where: str, sentence: str) -> str:
-    """The sentence, with its line where only the place says it: in a text that is no YAML at all."""
-    line, colon, column = where.partition(":")
-    place = f"Line {line}, column {column}: " if colon and line.isdecimal() else ""
-    return f"{place}{sentence}"
 
 
 @dataclass(frozen=True)

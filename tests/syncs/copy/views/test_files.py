@@ -39,6 +39,11 @@ def ready(client: Client, form: dict[str, Any]) -> Any:
     raise AssertionError("the file was not read in time")
 
 
+def test_a_text_that_is_no_yaml_says_the_line_in_words(desk: Desk) -> None:
+    page = desk.client.post(IMPORT, {"way": "paste", "text": "workflows:\n- name: [\n"})
+    assert "Line 2, column 10: This is not readable YAML" in words(page)
+
+
 def test_a_file_of_a_repository_is_looked_at_then_put_in_force(desk: Desk, kept: Bare) -> None:
     assert "From a repository" in desk.client.get(IMPORT).content.decode()
     form = {"way": "repository", "repository": "config", "path": "/copier/main.yaml"}

@@ -54,6 +54,10 @@ def test_the_list_says_from_to_and_how_far(desk: Desk) -> None:
     assert "Copied 2 files" in text
     CopyState.objects.create(target=job.copy_rule.targets.get(), source_oid="a" * 40)
     assert "at HEAD" in desk.client.get("/copy/").content.decode()
+    CopyState.objects.update(source_oid="", proposed_oid="a" * 40)
+    assert "1 of 1 target to be merged" in desk.client.get("/copy/").content.decode()
+    CopyRule.objects.update(shadow=True)
+    assert "writes nothing" in desk.client.get("/copy/").content.decode()
     Run.objects.update(state=RunState.FAILED)
     assert "failed" in desk.client.get("/copy/?sort=-run").content.decode()
 

@@ -158,7 +158,7 @@ def test_what_starts_a_rule_is_saved_and_shown_again(desk: Desk) -> None:
     assert job.version is not None
     assert (job.version.config["events"], job.version.config["tags"]) == (["push", "tag"], "v*")
     page = desk.client.get(f"/copy/{job.pk}/").content.decode()
-    assert '<details class="card arrives fold" id="arrives" open>' in page
+    assert '<details class="card arrives fold" id="arrives">' in page
     assert re.findall(r'name="events" value="(\w+)" checked', page) == ["push", "tag"]
     assert re.search(r'id="tags" name="tags" value="v\*"', page)
     assert "After a push or tag, as a commit on the branch" in words(page)
@@ -221,6 +221,19 @@ def test_changing_a_rule_says_the_difference_to_the_live_version(desk: Desk) -> 
     )
     assert "Saving changes 5 files at 1 target: +5" in more
     assert "2 files no longer copied: they stay as they are." in more
+
+
+def test_a_draft_that_cannot_be_saved_says_so_instead_of_what_it_would_change(desk: Desk) -> None:
+    job = desk.rule()
+    text = words(desk.ready(f"/copy/{job.pk}/preview/", form(pattern=["^(a"], type=["regex"])))
+    assert "Cannot be saved yet Mend the marked field. The plan leaves it out." in text
+    assert "Saving" not in text
+
+
+def test_folders_of_a_search_count_what_it_lists(desk: Desk) -> None:
+    text = words(desk.ready(PREVIEW, form(find="a.md")))
+    assert "docs 1 of 1" in text
+    assert "2 of 1" not in text
 
 
 def test_a_version_saved_meanwhile_is_not_overwritten_unseen(desk: Desk) -> None:
