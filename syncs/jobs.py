@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
 from opssight.accounts.scope import Principal
@@ -17,7 +17,7 @@ from syncs.engine import claim
 from syncs.engine.kinds import installed_kind, kind_named
 from syncs.engine.request import RunRequest, notify, request_run
 from syncs.engine.schedule import next_time
-from syncs.models import BAD_ITEMS, ItemState, Job, JobVersion, Run, RunState
+from syncs.models import BAD_ITEMS, Item, ItemState, Job, JobVersion, Run, RunState
 
 
 def _target(job: Job) -> tuple[str, uuid.UUID, str]:
@@ -115,10 +115,19 @@ def start(
 
 def is_retryable(run: Run) -> bool:
     """Whether a retry would do anything: it ended, not well, and its job is there or not needed."""
-    ended_badly = {RunState.PARTIAL, RunState.FAILED, RunState.CANCELLED, RunState.DEAD}
     kind = installed_kind(run.kind)
     outlives = kind is not None and kind.outlives_job(run)
-    return run.state in ended_badly and (run.job_id is not None or outlives)
+    return (run.job_id is not None or outlives) and _left_something(run)
+
+
+def _left_something(run: Run) -> bool:
+    if run.state == RunState.PARTIAL:  # what was left out of an item that is done would be left out again
+        return not run.items.exists() or _undone(run).exists()
+    return run.state in {RunState.FAILED, RunState.CANCELLED, RunState.DEAD}
+
+
+def _undone(run: Run) -> QuerySet[Item]:
+    return run.items.filter(state__in=[*BAD_ITEMS, ItemState.PLANNED])
 
 
 @transaction.atomic
@@ -126,10 +135,9 @@ def retry(run: Run, because: str, *, idempotency_key: str = "") -> Run:
     """A new run for what failed only; what succeeded is not done again."""
     if not is_retryable(run):
         raise Conflict(f"This run is {run.get_state_display()}: there is nothing to retry.")
-    failed = run.items.filter(state__in=[*BAD_ITEMS, ItemState.PLANNED])
     input = dict(run.input)
     if run.items.exists():
-        input["only"] = list(failed.values_list("key", flat=True))
+        input["only"] = list(_undone(run).values_list("key", flat=True))
     again = _again(run, because, input, idempotency_key)
     record("run.retry", team_id=run.team_id, target=("run", run.pk, run.title), run_id=again.pk)
     return again

@@ -151,9 +151,12 @@ def failure_cards(run: Run, failed: Sequence[Item], counts: dict[str, int], may:
     for item in failed:
         classes.setdefault(item.error_class, []).append(item)
     cards = [_card(run, name, items, counts.get(name, len(items)), may) for name, items in classes.items()]
-    if not cards and run.state in BAD_RUNS:
-        cards = [_card(run, run.error_class, [], 0, may)]
-    return cards
+    if cards or run.state not in BAD_RUNS:
+        return cards
+    if run.state == RunState.PARTIAL and not run.error_class:
+        hint = "Nothing failed, but something was left out. Below it is named."
+        return [FailureCard("Left out", hint, _see_job(run), "warning")]
+    return [_card(run, run.error_class, [], 0, may)]
 
 
 def _card(run: Run, name: str, items: Sequence[Item], number: int, may: bool) -> FailureCard:
@@ -184,6 +187,10 @@ def _mend(run: Run, kind: ErrorClass, items: Sequence[Item], number: int, may: b
         return _reconnect(run, items) or _retry(run, number)
     if kind in _RETRYABLE:
         return _retry(run, number)
+    return _see_job(run)
+
+
+def _see_job(run: Run) -> Action | None:
     url = job_url(run.job_id, run.kind) if run.job_id else ""
     return Action(f"See the {nouns(run.kind)[0]}", url) if url else None
 

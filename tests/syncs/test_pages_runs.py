@@ -253,6 +253,10 @@ def test_an_item_leads_to_its_pull_request_and_names_the_files_that_were_left_ou
     assert "51 files left out" in text
     assert "a.md is left as it is." in text
     assert "the preview of the rule lists them" in text
+    assert "something was left out" in text
+    assert reverse("run_retry", args=[run.pk]) not in text, "it would be left out again"
+    assert client.post(reverse("run_retry", args=[run.pk])).status_code == 302
+    assert Run.objects.filter(parent=run).count() == 0
 
 
 def test_a_page_of_items_costs_the_same_whatever_their_number() -> None:

@@ -37,7 +37,9 @@ def read(part: Part, source: tuple[str, str] | None) -> tuple[list[Flow], int]:
     """One flow for each entry; without a `source` (repository, branch) the flows name none."""
     reader = part.reader
     if source is None:
-        message = "This format does not say which repository it copies from; name it with --source."
+        message = (
+            "This format does not say which repository it copies from: say it, in a command with --source."
+        )
         reader.warning((), message)
     items = reader.items(part.value, part.path, limit=MAX_RULES, needed="Give at least one folder.")
     flows: list[Flow] = []

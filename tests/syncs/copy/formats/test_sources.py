@@ -261,7 +261,7 @@ def test_folders(changes: dict[str, Any], rule: Rule) -> None:
 def test_the_source_is_asked_for() -> None:
     found = v0(old(), source=None)
     assert found.errors == ()
-    assert "name it with --source" in found.warnings[0][1]
+    assert "in a command with --source" in found.warnings[0][1]
     assert found.names_no_source
     assert not v0(old()).names_no_source
 
