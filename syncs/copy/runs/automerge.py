@@ -22,6 +22,7 @@ from syncs.copy.pulls.pulls import ForgeEnd
 from syncs.copy.pulls.settling import settle
 from syncs.copy.rules.options import PullRequest
 from syncs.copy.runs.results import pull_document
+from syncs.copy.runs.summary import reason, with_reasons
 from syncs.copy.runs.targets import TargetRun, Work, health
 from syncs.copy.saved import origin
 from syncs.copy.saved.rights import require_still
@@ -183,10 +184,9 @@ def _outcome(run: Run, items: list[Item]) -> Outcome:
     bad = [item for item in items if item.state in BAD_ITEMS]
     merged = sum(1 for item in items if item.state == ItemState.DONE)
     text = f"{count(merged, 'pull request')} merged" if merged else "No pull request was merged"
-    reasons = [f"{item.label}: {item.sentence.rstrip('.')}" for item in bad]
-    if reasons:
+    if bad:
         state = RunState.FAILED if len(bad) == len(items) else RunState.PARTIAL
-        return Outcome(state, f"{text}; {join_words(reasons[:3])}.")
+        return Outcome(state, with_reasons(text, [reason(item) for item in bad]))
     before = (
         Run.objects.filter(job=run.job, state__in=RunState.terminal(), pk__lt=run.pk).order_by("-pk").first()
     )

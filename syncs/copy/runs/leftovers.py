@@ -10,7 +10,7 @@ from typing import Final
 from opssight.accounts.models import Role, User
 from opssight.core.errors import BlockedByOrganization, ErrorClass, Failure
 from opssight.core.ids import as_uuid
-from opssight.core.words import count, join_words
+from opssight.core.words import count
 from repos import access
 from repos.git.store import Stores
 from repos.models import DEAD_STATES, Connection, Repository
@@ -21,6 +21,7 @@ from syncs.copy.pulls.pulls import ForgeEnd
 from syncs.copy.pulls.withdrawing import Withdrawal, Withdrawn, branches_like, withdraw
 from syncs.copy.runs.auditing import record_closed
 from syncs.copy.runs.results import pull_document, raise_if_passing
+from syncs.copy.runs.summary import reason, with_reasons
 from syncs.copy.runs.targets import health
 from syncs.copy.saved import origin
 from syncs.copy.saved.leaving import LEFT, Left, is_shadow
@@ -182,6 +183,4 @@ def _sentence(items: Sequence[Item]) -> str:
     text = (
         f"Closed {count(closed, 'pull request')} that no rule needs" if closed else "Closed no pull request"
     )
-    reasons = [f"{item.label}: {item.sentence.rstrip('.')}" for item in others]
-    more = f" and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-    return f"{text}; {join_words(reasons[:3])}{more}." if reasons else f"{text}."
+    return with_reasons(text, [reason(item) for item in others])

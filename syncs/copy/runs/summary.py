@@ -15,9 +15,20 @@ _REASONS = 3  # that are named
 def summary(run: Run) -> str:
     """What was copied where, how long it took, and who refused."""
     rows = list(run.items.all())
-    reasons = [f"{item.label}: {item.sentence.rstrip('.')}" for item in rows if item.state in BAD_ITEMS]
+    reasons = [reason(item) for item in rows if item.state in BAD_ITEMS]
     text = _what(run, rows, failed=bool(reasons))
     reasons += [_refusals(item) for item in rows if item.result.get("refused_count")]
+    return with_reasons(text, reasons)
+
+
+def reason(item: Item) -> str:
+    """The item's sentence, which begins with its name."""
+    sentence = item.sentence.rstrip(".")
+    return sentence if sentence.startswith(item.label) else f"{item.label}: {sentence}"
+
+
+def with_reasons(text: str, reasons: Sequence[str]) -> str:
+    """A sentence of what was done, and of what stood in the way of the rest."""
     more = f" and {len(reasons) - _REASONS} more" if len(reasons) > _REASONS else ""
     return f"{text}; {join_words(reasons[:_REASONS])}{more}." if reasons else f"{text}."
 

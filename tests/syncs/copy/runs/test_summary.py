@@ -41,3 +41,13 @@ def test_what_is_said(items: list[tuple[str, dict[str, Any]]], said: str) -> Non
         sentence = "It refused." if state == "failed" else ""
         make_item(run, str(number), state, result=result, sentence=sentence)
     assert summary(run) == said
+
+
+def test_who_refused_is_named_once_and_the_others_counted() -> None:
+    run = make_run(make_job(make_team(make_user()), kind="copy"), "queued")
+    for name in ("acme/a", "acme/b", "acme/c", "acme/d"):
+        make_item(
+            run, name, "failed", sentence=f"{name} main changed." if name == "acme/b" else "It refused."
+        )
+    reasons = "acme/a: It refused, acme/b main changed and acme/c: It refused and 1 more."
+    assert summary(run) == f"Copied nothing to 4 targets; {reasons}"
