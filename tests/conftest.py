@@ -15,6 +15,7 @@ from pytest_django import DjangoDbBlocker
 
 from opssight.audit import triggers
 from tests.instance import Instance
+from tests.needs import MISSING
 from tests.postgres import Postgres
 
 # Machines differ in speed, so no example has a deadline; in CI the same examples are tried each time.
@@ -26,7 +27,7 @@ NEEDS = {"postgres": "postgres", "postgres_url": "postgres", "page": "browser", 
 
 DATABASE = {"db", "transactional_db", "django_db_reset_sequences", "live_server"}
 
-REQUIRED = {"postgres", "browser", "http_git", "ssh"}
+REQUIRED = {"postgres", "browser", "http_git", "ssh", "root"}
 """Markers of tests that may not be skipped where CI is set."""
 
 
@@ -47,6 +48,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         fixtures = set(getattr(item, "fixturenames", ()))
         for fixture in fixtures & NEEDS.keys():
             item.add_marker(NEEDS[fixture])
+        for marker in (mark.name for mark in list(item.iter_markers()) if mark.name in MISSING):
+            item.add_marker(pytest.mark.skip(reason=MISSING[marker]))
     chosen = [item for item in items if belongs(item, database_only=config.getoption("--database-only"))]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
     items[:] = chosen

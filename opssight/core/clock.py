@@ -23,6 +23,11 @@ def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def midnight(day: dt.date) -> dt.datetime:
+    """When the day begins, in UTC."""
+    return dt.datetime.combine(day, dt.time(), dt.UTC)
+
+
 def monotonic() -> float:
     """Seconds that never jump, for spans within one process."""
     return time.monotonic()

@@ -21,7 +21,7 @@ from opssight.audit.anchors import export_anchor
 from opssight.audit.models import AuditAnchor, AuditEvent, AuditPending, AuditSeal
 from opssight.audit.selectors import Filters, events_for
 from opssight.audit.verify import Report, verify
-from opssight.core.clock import now
+from opssight.core.clock import midnight, now
 from opssight.core.errors import Failure
 from opssight.core.words import count
 from opssight.web.formats import format_ago, format_count
@@ -59,21 +59,16 @@ class FilterForm(forms.Form):
     def filters(self) -> Filters:
         self.is_valid()
         given = self.cleaned_data
+        since, until = given.get("since"), given.get("until")
         return Filters(
             text=given.get("q", ""),
             actor=given.get("actor", ""),
             action=given.get("action", ""),
             object_type=given.get("object", ""),
             object_id=given.get("object_id", ""),
-            since=_midnight(given.get("since")),
-            until=_midnight(given.get("until"), days=1),
+            since=midnight(since) if since else None,
+            until=midnight(until + dt.timedelta(days=1)) if until else None,
         )
-
-
-def _midnight(day: dt.date | None, days: int = 0) -> dt.datetime | None:
-    if day is None:
-        return None
-    return dt.datetime.combine(day, dt.time(), dt.UTC) + dt.timedelta(days=days)
 
 
 # --- what changed ---------------------------------------------------------------------------------------

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-
-import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-CHROMIUM = os.environ.get("OPSSIGHT_TEST_CHROMIUM") or shutil.which("chromium")
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 SECONDS = 30_000  # milliseconds that anything may take on a busy machine
-
-NEEDS_BROWSER = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium"),
-]
 
 
 def accessible(page: Page) -> None:

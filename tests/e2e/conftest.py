@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from tests.e2e.browsing import CHROMIUM, FLAGS, SECONDS
+from tests.e2e.browsing import FLAGS, SECONDS
 from tests.e2e.worlds import Shown, World, until
 from tests.instance import Instance
+from tests.needs import CHROMIUM
 
 _LEFT = "SELECT (SELECT COUNT(*) FROM repos_providerinstance), (SELECT COUNT(*) FROM accounts_allowedhost)"
 _ROW = re.compile(r"^(GitHub|GitLab|Bitbucket|Gitea) +(http://\S+) +(\S+) +(\S+)$", re.MULTILINE)

@@ -10,11 +10,11 @@ from typing import cast
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browsing import NEEDS_BROWSER, accessible, sign_in
+from tests.e2e.browsing import accessible, sign_in
 from tests.forges.github_app import GitHubWithApp
 from tests.instance import Instance
 
-pytestmark = NEEDS_BROWSER
+pytestmark = pytest.mark.browser
 
 _ALLOW = """
 import django; django.setup()

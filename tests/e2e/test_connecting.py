@@ -9,13 +9,14 @@ import re
 import urllib.request
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.browsing import NEEDS_BROWSER, SECONDS, accessible, sign_in
+from tests.e2e.browsing import SECONDS, accessible, sign_in
 from tests.instance import Instance
 from tests.repos.git.work import Bare
 
-pytestmark = NEEDS_BROWSER
+pytestmark = pytest.mark.browser
 
 
 def test_from_nothing_to_a_push_that_is_heard(page: Page, instance: Instance, tmp_path: Path) -> None:

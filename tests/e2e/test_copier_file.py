@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.chaos.world import World
-from tests.e2e.browsing import NEEDS_BROWSER, SECONDS, accessible, sign_in
+from tests.e2e.browsing import SECONDS, accessible, sign_in
 from tests.e2e.test_copy_rule import CONNECT
 from tests.instance import Instance
 from tests.repos.git.work import Bare
 
-pytestmark = NEEDS_BROWSER
+pytestmark = pytest.mark.browser
 
 FILE = """
 workflows:

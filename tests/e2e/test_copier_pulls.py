@@ -11,10 +11,10 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.browsing import NEEDS_BROWSER, SECONDS, accessible, sign_in
+from tests.e2e.browsing import SECONDS, accessible, sign_in
 from tests.e2e.worlds import World, push, until
 
-pytestmark = [*NEEDS_BROWSER, pytest.mark.http_git]
+pytestmark = [pytest.mark.browser, pytest.mark.http_git]
 
 FILE = """\
 defaults:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.chaos.world import World, git
-from tests.e2e.browsing import NEEDS_BROWSER, SECONDS, accessible, sign_in
+from tests.e2e.browsing import SECONDS, accessible, sign_in
 from tests.instance import Instance
 
-pytestmark = NEEDS_BROWSER
+pytestmark = pytest.mark.browser
 
 CONNECT = """
 import django

@@ -15,7 +15,6 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
 from tests.api.addresses import Address, addresses
-from tests.e2e.browsing import NEEDS_BROWSER
 from tests.instance import Instance
 
 NOT_PAGES = ("/api/", "/admin/", "/hooks/", "/healthz", "/readyz", "/health", "/metrics")
@@ -34,7 +33,7 @@ keys = [str(pk) for model in apps.get_models() if model._meta.app_label in ours
 json.dump(sorted(set(keys)), sys.stdout)
 """
 
-pytestmark = NEEDS_BROWSER
+pytestmark = pytest.mark.browser
 
 
 @dataclass

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browsing import NEEDS_BROWSER, SECONDS, sign_in
+from tests.e2e.browsing import SECONDS, sign_in
 from tests.instance import Instance
 from tests.repos.git.work import Bare
 
-pytestmark = NEEDS_BROWSER
+pytestmark = pytest.mark.browser
 _ROWS = """
 import json, sys
 import django; django.setup()

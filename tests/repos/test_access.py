@@ -111,7 +111,7 @@ def test_fetch_into_a_store(repository: Repository, folder: Path) -> None:
     assert store.has(Bare(folder / "site.git").oid("refs/heads/main"))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.root
 def test_folders_of_other_users_are_trusted_one_by_one(repository: Repository, folder: Path) -> None:
     other = folder / "team" / "docs.git"
     for path in [folder / "site.git", *(folder / "site.git").rglob("*"), other, *other.rglob("*")]:

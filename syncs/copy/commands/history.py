@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.core.management.base import CommandParser
 
 from opssight.accounts.local import add_team_argument, local_principal, local_team
+from opssight.core.clock import midnight
 from opssight.core.command import Answer, table, typed
 from opssight.core.env_kinds import whole_number
 from syncs.copy.saved import history
@@ -76,6 +77,6 @@ def _answer(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> Answer:
 
 def _day(text: str) -> dt.datetime:
     try:
-        return dt.datetime.combine(dt.date.fromisoformat(text), dt.time(), dt.UTC)
+        return midnight(dt.date.fromisoformat(text))
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a day. Give one as 2026-11-21.") from None

@@ -24,7 +24,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast, Coalesce, TruncDate
 
 from opssight.accounts.scope import Principal, visible_to
-from opssight.core.clock import now
+from opssight.core.clock import midnight, now
 from opssight.core.ids import as_uuid
 from syncs.copy.saved.origin import CROSS, FROM, FROM_NAME, ONLY_CLOSED, ONLY_MERGED, RECORDED
 from syncs.models import BAD_ITEMS, Item, ItemState, Run
@@ -199,7 +199,7 @@ def daily(principal: Principal, filters: Filters, days: int, last: dt.date | Non
     """`days` days up to `last` (today), oldest first; a day without copies is there as well. One query."""
     days = min(max(days, 1), MOST_DAYS)
     first = (last or now().date()) - dt.timedelta(days=days - 1)
-    begins = dt.datetime.combine(first, dt.time(), dt.UTC)
+    begins = midnight(first)
     rows = (
         entries(principal, filters)
         .filter(_WRITTEN | _FAILED, finished_at__gte=begins)

@@ -13,7 +13,7 @@ from django import forms
 from django.db.models import Q
 from django.urls import reverse
 
-from opssight.core.clock import now
+from opssight.core.clock import midnight, now
 from opssight.core.words import count, join_words
 from opssight.web.forms import DayField
 from opssight.web.parts import Action, Choice, Column, Crumb, Point, Teach
@@ -110,8 +110,8 @@ class Asked:
             source=given.get("source", ""),
             outcome=given.get("outcome", ""),
             cross_organization={"true": True, "false": False}.get(given.get("cross_organization", "")),
-            since=_midnight(first),
-            until=_midnight(last + dt.timedelta(days=1)),
+            since=midnight(first),
+            until=midnight(last + dt.timedelta(days=1)),
         )
         return cls(filters, first, last, given, [*problems, *([problem] if problem else [])])
 
@@ -129,10 +129,6 @@ def _span(given: Mapping[str, Any]) -> tuple[dt.date, dt.date, str]:
         problem = f"The page shows {MOST_DAYS} days at most: these are the last of those asked for."
         return last - longest, last, problem
     return first, last, ""
-
-
-def _midnight(day: dt.date) -> dt.datetime:
-    return dt.datetime.combine(day, dt.time(), dt.UTC)
 
 
 # --- what is shown ----------------------------------------------------------------------------------

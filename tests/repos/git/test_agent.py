@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -25,12 +24,7 @@ from repos.git.remote import Remote, SshCredential
 from repos.git.runner import Git
 from tests.repos.git.work import Bare
 
-pytestmark = [
-    pytest.mark.ssh,
-    pytest.mark.skipif(
-        not shutil.which("ssh-add"), reason="needs OpenSSH's client: apt-get install openssh-client"
-    ),
-]
+pytestmark = pytest.mark.ssh
 KINDS = [("ed25519", []), ("ecdsa", ["-b", "256"]), ("ecdsa", ["-b", "521"]), ("rsa", ["-b", "2048"])]
 
 

@@ -62,7 +62,7 @@ def test_shallow(git: Git, source: Bare, tmp_path: Path) -> None:
     assert "--unshallow" in state.problem
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.root
 def test_a_folder_of_somebody_else(git: Git, source: Bare) -> None:
     os.chown(source.path, 65534, 65534)
     state = inspect_folder(source.path, git)

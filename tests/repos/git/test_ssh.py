@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -18,12 +17,7 @@ from repos.git.login import prepared
 from repos.git.remote import Remote, SshCredential
 from repos.git.runner import Git
 
-pytestmark = [
-    pytest.mark.ssh,
-    pytest.mark.skipif(
-        not shutil.which("ssh-add"), reason="needs OpenSSH's client: apt-get install openssh-client"
-    ),
-]
+pytestmark = pytest.mark.ssh
 
 
 @pytest.fixture

@@ -276,7 +276,7 @@ def test_an_empty_repository_is_fetched_as_such(store: Store, source_remote: Rem
     assert store.refs() == {}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.root
 def test_a_folder_of_somebody_else_needs_to_be_listed(
     stores: Stores, source: Bare, source_remote: Remote
 ) -> None:
@@ -291,7 +291,7 @@ def test_a_folder_of_somebody_else_needs_to_be_listed(
     assert store.resolve(b"refs/heads/main") == one
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.root
 def test_a_work_tree_of_somebody_else(stores: Stores, source: Bare, tmp_path: Path) -> None:
     one = source.commit({b"a": b"1"})
     work = tmp_path / "work"

@@ -140,7 +140,7 @@ def test_half_a_repository_is_named_and_not_used(folder_case: Case, root: Path) 
     assert "not a git repository" in found.reason
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.root
 def test_a_folder_of_another_user_is_used_because_its_root_was_allowed(folder_case: Case, root: Path) -> None:
     for path in [root / "site.git", *(root / "site.git").rglob("*")]:
         os.chown(path, 12345, 12345)
