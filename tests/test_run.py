@@ -53,6 +53,22 @@ def test_each_test_counts_once(pytester: pytest.Pytester, totals: Path, processe
     assert [name.partition("::")[2] for name in counted["skipped_required"]] == ["test_needs_a_browser"]
 
 
+def test_what_the_machine_lacks_is_skipped_and_said(
+    pytester: pytest.Pytester, totals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = "Totals, pytest_addoption, pytest_collection_modifyitems, pytest_configure"
+    pytester.makeconftest(f"from tests.conftest import {hooks}")
+    pytester.makepyfile("import pytest\n@pytest.mark.ssh\ndef test_key(): pass\ndef test_other(): pass")
+    monkeypatch.setenv("PATH", "")
+
+    ended = pytester.runpytest_subprocess(f"--totals={totals}", "-rs", "-p", "no:django")
+
+    ended.stdout.fnmatch_lines(["*no OpenSSH here: apt-get install openssh-client"])
+    counted = json.loads(totals.read_text())
+    assert (counted["passed"], counted["skipped"]) == (1, 1)
+    assert [name.partition("::")[2] for name in counted["skipped_required"]] == ["test_key"]
+
+
 def test_a_file_that_cannot_be_read_counts_as_failed(pytester: pytest.Pytester, totals: Path) -> None:
     pytester.makepyfile("import nowhere_to_be_found")
 
